@@ -1,0 +1,56 @@
+# Two commands do everything: `make fly` and `make test`. Both set up .venv first, from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := policies sim firmware_bridge fpga tools
+
+.PHONY: help fly test lint types unit bench train lock clean
+
+help:
+	@echo "make fly    set up, and fly a figure-eight in the simulator"
+	@echo "make test   set up, and run linters, type checker and tests"
+	@echo "make train  train the shipped foundation policy anew (about half an hour on two cores)"
+	@echo "make bench  run every bench in full and write tests/records"
+
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11, which training and simulation need: make PYTHON=python3.11 fly"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+fly: .venv/installed
+	$(BIN)/haltere fly --video
+
+test: lint types unit
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m haltere.firmware_bridge.link.generate --check
+
+# mypy does not see packages of an editable install under their own names; a folder of links shows them.
+types: .venv/installed
+	mkdir -p build/types/haltere
+	for package in $(PACKAGES); do ln -sfn ../../../$$package build/types/haltere/$$package; done
+	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases \
+	  $(foreach package,$(PACKAGES),-p haltere.$(package))
+
+unit: .venv/installed
+	$(BIN)/pytest
+
+bench: .venv/installed
+	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture docs/foundation.png
+	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
+	$(BIN)/haltere bench flight --full --json tests/records/flight.json
+
+train: .venv/installed
+	$(BIN)/haltere train foundation --output runs/foundation
+
+lock:
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
+	  --python-version 3.11 --extra train --extra sim --extra bench --extra dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build dist runs

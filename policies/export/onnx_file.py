@@ -1,0 +1,138 @@
+"""Writes a policy file: the student as one ONNX graph, with card and golden vectors inside.
+
+The graph is seven nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
+PYNQ images can read it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from haltere.policies import card as cards
+from haltere.policies.card import Card, Golden
+from haltere.policies.contract import ACTION_SIZE, CONTRACT, HIDDEN_SIZE, OBSERVATION_SIZE, FloatArray
+from haltere.policies.errors import ExportError
+from haltere.policies.export.weights import to_onnx_gates
+from haltere.policies.policy_file import NumpyPolicy, load_policy
+
+OPSET = 17
+IR_VERSION = 10
+
+
+def golden_run(weights: dict[str, FloatArray], initial_hidden_state: FloatArray, seed: int = 0) -> Golden:
+    """Records a golden run: 64 steps over wide random observations, so that every weight takes part.
+
+    Args:
+      weights: by the names of `student.Weights`.
+      initial_hidden_state: (16,).
+      seed: of the observations.
+    """
+    rng = np.random.default_rng(seed)
+    steps = 64
+    scale = np.repeat(np.array([0.5, 0.6, 1.0, 2.0, 0.6], np.float32), [3, 9, 3, 3, 4])
+    observation = (rng.standard_normal((steps, OBSERVATION_SIZE)) * scale).astype(np.float32)
+    observation[:, [3, 7, 11]] = np.abs(observation[:, [3, 7, 11]])
+    policy = NumpyPolicy(weights, initial_hidden_state)
+    hidden, action = [initial_hidden_state], []
+    for row in observation:
+        action.append(policy.step(row))
+        hidden.append(policy.hidden_state)
+    return Golden(observation, np.stack(hidden), np.stack(action))
+
+
+def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.ModelProto:
+    """Builds the single-step graph `(observation, hidden_state) -> (action, next_hidden_state)`."""
+
+    def gates(name: str) -> FloatArray:
+        return to_onnx_gates(weights[name])
+
+    constants = {
+        "input_weight": weights["input_weight"],
+        "input_bias": weights["input_bias"],
+        "gru_input_weight": gates("gru_input_weight")[None],
+        "gru_hidden_weight": gates("gru_hidden_weight")[None],
+        "gru_bias": np.concatenate([gates("gru_input_bias"), gates("gru_hidden_bias")])[None],
+        "output_weight": weights["output_weight"],
+        "output_bias": weights["output_bias"],
+        "sequence_shape": np.array([1, 1, HIDDEN_SIZE]),
+        "batch_shape": np.array([1, HIDDEN_SIZE]),
+    }
+    nodes = [
+        helper.make_node("Gemm", ["observation", "input_weight", "input_bias"], ["input_sum"], transB=1),
+        helper.make_node("Relu", ["input_sum"], ["features"]),
+        helper.make_node("Reshape", ["features", "sequence_shape"], ["feature_sequence"]),
+        helper.make_node("Reshape", ["hidden_state", "sequence_shape"], ["hidden_sequence"]),
+        helper.make_node(
+            "GRU",
+            [
+                "feature_sequence",
+                "gru_input_weight",
+                "gru_hidden_weight",
+                "gru_bias",
+                "",
+                "hidden_sequence",
+            ],
+            ["", "last_hidden"],
+            hidden_size=HIDDEN_SIZE,
+            linear_before_reset=1,
+        ),
+        helper.make_node("Reshape", ["last_hidden", "batch_shape"], ["next_hidden_state"]),
+        helper.make_node("Gemm", ["next_hidden_state", "output_weight", "output_bias"], ["action"], transB=1),
+    ]
+
+    def value(name: str, size: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])
+
+    graph = helper.make_graph(
+        nodes,
+        "haltere_policy",
+        [value("observation", OBSERVATION_SIZE), value("hidden_state", HIDDEN_SIZE)],
+        [value("action", ACTION_SIZE), value("next_hidden_state", HIDDEN_SIZE)],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    made.producer_name = "haltere"
+    helper.set_model_props(made, metadata)
+    return made
+
+
+def write_policy(path: Path, weights: dict[str, FloatArray], card: Card, golden: Golden | None = None) -> Path:
+    """Writes a policy file and reads it back.
+
+    Args:
+      path: the `.onnx` file.
+      weights: float32 arrays by the names of `student.Weights`.
+      card: what the file says about itself.
+      golden: the run to store; recorded anew by default.
+    Raises:
+      ExportError: a weight is not finite, or the written file does not load.
+    """
+    weights = {name: np.asarray(array, np.float32) for name, array in weights.items()}
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise ExportError(f"{name} has numbers that are not finite: training diverged, train again")
+    if golden is None:
+        golden = golden_run(weights, np.array(card.initial_hidden_state, np.float32))
+    metadata = {
+        cards.CONTRACT_KEY: CONTRACT,
+        cards.CARD_KEY: card.to_json(),
+        cards.GOLDEN_KEY: golden.to_json(),
+        cards.DIGEST_KEY: cards.BLANK_DIGEST,
+    }
+    made = model(weights, metadata)
+    onnx.checker.check_model(made, full_check=True)
+    content = made.SerializeToString(deterministic=True)
+    content = content.replace(cards.BLANK_DIGEST.encode(), cards.digest(content).encode())
+    scratch = path.with_suffix(".part")
+    scratch.write_bytes(content)
+    try:
+        load_policy(scratch)
+    except Exception as error:
+        scratch.unlink()
+        raise ExportError(f"the exported file does not load: {error}") from error
+    scratch.replace(path)
+    return path

@@ -1,0 +1,215 @@
+"""Populations of quadrotors: which vehicles exist, and over which line a policy sees them.
+
+Source: Eschmann et al. 2025 (RAPTOR), supplementary S5-S27, and the released sampler. `raptor.toml` is
+that population, `wide.toml` the one that our policy is trained on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_REFERENCE_ARM_M = 0.0396
+_REFERENCE_MASS_KG = 0.0306
+_PITCH_TO_ROLL_INERTIA = 1.024
+_YAW_TO_ROLL_INERTIA = 1.854
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Population:
+    """Ranges of vehicles and of the line to them; each is explained in `wide.toml`.
+
+    Attributes: see the TOML files beside this module; ranges are (low, high).
+    """
+
+    thrust_to_weight: Range
+    mass_kg: Range
+    torque_to_inertia: Range
+    torque_constant_m: Range
+    motor_rise_s: Range
+    motor_fall_s: Range
+    arm_spread: float
+    force_spread_m_s2: float
+    thrust_curves: tuple[tuple[float, float, float], ...]
+    strong_fraction: float = 0.0
+    strong_thrust_to_weight: float = 5.0
+    strong_yaw_fraction: float = 0.0
+    strong_yaw_torque_constant_m: float = 0.05
+    sluggish_fraction: float = 0.0
+    fast_motor_rise_s: float = 0.03
+    drag_per_mass_s: Range = (0.0, 0.0)
+    latency_share: tuple[float, ...] = (1.0,)
+    position_noise_m: float = 0.0
+    rotation_noise: float = 0.0
+    velocity_noise_m_s: float = 0.0
+    angular_velocity_noise_rad_s: float = 0.0
+
+    @property
+    def latency_periods(self) -> int:
+        """Largest latency, in control periods."""
+        return len(self.latency_share) - 1
+
+    def __post_init__(self) -> None:
+        if len(self.latency_share) > 4 or not sum(self.latency_share) > 0 or min(self.latency_share) < 0:
+            raise ConfigError(f"latency_share = {list(self.latency_share)}: expected up to four shares >= 0")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "Range":
+                if not (0 <= value[0] <= value[1]):
+                    raise ConfigError(f"{field.name} = {list(value)}: expected [low, high] with 0 <= low <= high")
+            elif isinstance(value, float | int) and value < 0:
+                raise ConfigError(f"{field.name} = {value}: expected a number >= 0")
+        if self.thrust_to_weight[0] <= 1:
+            raise ConfigError(f"thrust_to_weight = {list(self.thrust_to_weight)}: below 1 nothing flies")
+
+
+class Line(NamedTuple):
+    """What stands between vehicle and policy.
+
+    Attributes:
+      latency: (V,) int32, control periods by which the whole observation is late.
+      noise: (18,) standard deviation of each observed number.
+    """
+
+    latency: jax.Array
+    noise: jax.Array
+
+
+def load_population(path: str | Path) -> Population:
+    """Reads a population from TOML.
+
+    Args:
+      path: a file, or the name of a shipped population (`raptor`, `wide`).
+    Raises:
+      ConfigError: the file, a key or a value is wrong.
+    """
+    file = Path(path)
+    if not file.suffix:
+        file = Path(__file__).with_name(f"{path}.toml")
+    if not file.exists():
+        raise ConfigError(f"no population {path!s}: give a TOML file, or one of raptor, wide")
+    try:
+        table = tomllib.loads(file.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from error
+    known = {field.name: field for field in dataclasses.fields(Population)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            raise ConfigError(f"{file}: unknown key {key}" + (f"; did you mean {near[0]}?" if near else ""))
+        values[key] = _frozen(value)
+    missing = [n for n, f in known.items() if f.default is dataclasses.MISSING and n not in values]
+    if missing:
+        raise ConfigError(f"{file}: missing {', '.join(missing)}")
+    try:
+        return Population(**values)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
+    """Draws vehicles.
+
+    Args:
+      key: random key.
+      vehicles: how many, V.
+      population: the ranges.
+    Returns:
+      Parameters of V vehicles, with a constant disturbance force.
+    """
+    keys = iter(jax.random.split(key, 20))
+
+    def uniform(low: float, high: float) -> jax.Array:
+        return jax.random.uniform(next(keys), (vehicles,), minval=low, maxval=high)
+
+    def chance(fraction: float) -> jax.Array:
+        return jax.random.uniform(next(keys), (vehicles,)) < fraction
+
+    low, high = population.thrust_to_weight
+    ratio = jnp.where(
+        chance(population.strong_fraction),
+        uniform(high, max(high, population.strong_thrust_to_weight)),
+        uniform(low, high),
+    )
+    mass = uniform(population.mass_kg[0] ** (1 / 3), population.mass_kg[1] ** (1 / 3)) ** 3
+    full_thrust = ratio * mass * GRAVITY_M_S2
+
+    spread = population.arm_spread * jax.random.normal(next(keys), (vehicles,))
+    factor = jnp.where(spread < 0, 1 / (1 - spread), 1 + spread)
+    arm = _REFERENCE_ARM_M * (mass / _REFERENCE_MASS_KG) ** (1 / 3) * factor
+
+    curves = jnp.array(population.thrust_curves)
+    curve = curves[jax.random.randint(next(keys), (vehicles,), 0, len(population.thrust_curves))].T
+    curve = curve / curve.sum(0) * full_thrust / 4
+
+    low, high = population.torque_to_inertia
+    torque_to_inertia = jnp.where(
+        chance(population.sluggish_fraction), low * (high / low) ** uniform(0, 1), uniform(low, high)
+    )
+    roll_inertia = full_thrust / 4 * arm / torque_to_inertia
+    inertia = roll_inertia * jnp.array([[1.0], [_PITCH_TO_ROLL_INERTIA], [_YAW_TO_ROLL_INERTIA]])
+
+    torque_constant = jnp.where(
+        chance(population.strong_yaw_fraction),
+        uniform(
+            population.torque_constant_m[1],
+            max(population.torque_constant_m[1], population.strong_yaw_torque_constant_m),
+        ),
+        uniform(*population.torque_constant_m),
+    )
+    sigma = uniform(0, population.force_spread_m_s2) * (ratio - 1) * ratio * mass / 3
+    reach = arm / jnp.sqrt(2.0)
+    return Quadrotor(
+        mass=mass,
+        inertia=inertia,
+        rotor_x=reach * jnp.array([[1.0], [-1.0], [-1.0], [1.0]]),
+        rotor_y=reach * jnp.array([[-1.0], [-1.0], [1.0], [1.0]]),
+        thrust_curve=jnp.broadcast_to(curve[:, None], (3, 4, vehicles)),
+        torque_constant=torque_constant,
+        motor_rise=uniform(min(population.fast_motor_rise_s, population.motor_rise_s[0]), population.motor_rise_s[1]),
+        motor_fall=uniform(min(population.fast_motor_rise_s, population.motor_fall_s[0]), population.motor_fall_s[1]),
+        drag=uniform(*population.drag_per_mass_s) * mass,
+        force=sigma * jax.random.normal(next(keys), (3, vehicles)),
+        torque=jnp.zeros((3, vehicles)),
+    )
+
+
+def sample_line(key: jax.Array, vehicles: int, population: Population) -> Line:
+    """Draws the latency of each vehicle's observation, and its noise."""
+    share = jnp.array(population.latency_share)
+    bounds = jnp.cumsum(share / share.sum())[:-1]
+    late = jnp.searchsorted(bounds, jax.random.uniform(key, (vehicles,)), side="right")
+    noise = jnp.repeat(
+        jnp.array(
+            [
+                population.position_noise_m,
+                population.rotation_noise,
+                population.velocity_noise_m_s,
+                population.angular_velocity_noise_rad_s,
+            ]
+        ),
+        jnp.array([3, 9, 3, 3]),
+        total_repeat_length=18,
+    )
+    return Line(late, noise)

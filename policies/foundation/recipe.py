@@ -1,0 +1,111 @@
+"""A training recipe: what is trained on what, for how long. Read from TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from haltere.policies.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    Attributes:
+      name: shown in the progress bar.
+      updates: optimiser updates.
+      window: control periods per update through which the gradient goes.
+      gradient_decay: factor on the gradient through the physical state, per control period.
+      learning_rate: (first, last); falls along a half cosine.
+      acceleration_m_s2: largest acceleration of the references.
+      velocity_weight: cost of velocity error, per m/s.
+      action_weight: cost of a change of the action.
+    """
+
+    name: str
+    updates: int
+    window: int
+    gradient_decay: float
+    learning_rate: tuple[float, float]
+    acceleration_m_s2: float
+    velocity_weight: float
+    action_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("updates", 1, 10**7),
+            ("window", 1, 10**4),
+            ("gradient_decay", 0.0, 1.0),
+            ("acceleration_m_s2", 0.0, 50.0),
+            ("velocity_weight", 0.0, 100.0),
+            ("action_weight", 0.0, 100.0),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """The whole recipe.
+
+    Attributes:
+      population: name or path of the population.
+      vehicles: how many are flown at once.
+      redraw: share of vehicles drawn anew per update.
+      validation_vehicles: how many are flown to judge the policy; never trained on.
+      checkpoint_every: updates between checkpoints and validations.
+      clip_norm: largest norm of the gradient.
+      stages: in order.
+    """
+
+    population: str
+    vehicles: int
+    redraw: float
+    validation_vehicles: int
+    checkpoint_every: int
+    clip_norm: float
+    stages: tuple[Stage, ...]
+
+    @property
+    def updates(self) -> int:
+        """Updates of all stages together."""
+        return sum(stage.updates for stage in self.stages)
+
+    def stage_at(self, update: int) -> Stage:
+        """The stage that update number `update` (from 0) belongs to."""
+        for stage in self.stages:
+            if update < stage.updates:
+                return stage
+            update -= stage.updates
+        return self.stages[-1]
+
+    def scaled(self, factor: float) -> Recipe:
+        """The same recipe with `factor` times the updates (at least one a stage)."""
+        stages = tuple(dataclasses.replace(s, updates=max(1, round(s.updates * factor))) for s in self.stages)
+        return dataclasses.replace(self, stages=stages)
+
+
+def load_recipe(path: Path | None = None) -> Recipe:
+    """Reads a recipe; without a path, the one of the shipped policy.
+
+    Raises:
+      ConfigError: the file, a key or a value is wrong.
+    """
+    file = path or Path(__file__).with_name("recipe.toml")
+    try:
+        table = tomllib.loads(file.read_text())
+        entries: list[dict[str, Any]] = table.pop("stage")
+        stages = tuple(Stage(**{**entry, "learning_rate": tuple(entry["learning_rate"])}) for entry in entries)
+        return Recipe(**table, stages=stages)
+    except OSError as error:
+        raise ConfigError(f"cannot read the recipe {file}: {error}") from error
+    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise ConfigError(f"{file}: {error}; compare with the shipped recipe.toml") from error

@@ -1,0 +1,96 @@
+"""The recurrent student: Dense(22→16, ReLU), GRU(16), Dense(16→4); 2,084 parameters.
+
+The cell is written out because `flax.nnx.GRUCell` has no hidden bias and so is another network. Layout is
+`(feature, vehicle)`, weights multiply from the left.
+
+Source: Eschmann et al. 2025 (RAPTOR), whose published weights fit it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from haltere.policies.contract import ACTION_SIZE, HIDDEN_SIZE, OBSERVATION_SIZE
+
+PARAMETERS = 2084
+
+
+class Weights(NamedTuple):
+    """The student's weights; gates are stacked in the order reset, keep, candidate.
+
+    Attributes:
+      input_weight: (16, 22).
+      input_bias: (16,).
+      gru_input_weight: (48, 16).
+      gru_input_bias: (48,).
+      gru_hidden_weight: (48, 16).
+      gru_hidden_bias: (48,).
+      initial_hidden_state: (16,).
+      output_weight: (4, 16).
+      output_bias: (4,).
+    """
+
+    input_weight: jax.Array
+    input_bias: jax.Array
+    gru_input_weight: jax.Array
+    gru_input_bias: jax.Array
+    gru_hidden_weight: jax.Array
+    gru_hidden_bias: jax.Array
+    initial_hidden_state: jax.Array
+    output_weight: jax.Array
+    output_bias: jax.Array
+
+
+class Student(nnx.Module):
+    """The student as a Flax module: it owns the parameters and their initialisation."""
+
+    def __init__(self, rngs: nnx.Rngs, hidden: int = HIDDEN_SIZE) -> None:
+        glorot, orthogonal = nnx.initializers.glorot_uniform(), nnx.initializers.orthogonal()
+        small = nnx.initializers.variance_scaling(0.01, "fan_avg", "uniform")
+        self.input_weight = nnx.Param(glorot(rngs.params(), (hidden, OBSERVATION_SIZE)))
+        self.input_bias = nnx.Param(jnp.zeros(hidden))
+        self.gru_input_weight = nnx.Param(glorot(rngs.params(), (3 * hidden, hidden)))
+        self.gru_input_bias = nnx.Param(jnp.zeros(3 * hidden))
+        self.gru_hidden_weight = nnx.Param(orthogonal(rngs.params(), (3 * hidden, hidden)))
+        self.gru_hidden_bias = nnx.Param(jnp.zeros(3 * hidden))
+        self.initial_hidden_state = nnx.Param(jnp.zeros(hidden))
+        self.output_weight = nnx.Param(small(rngs.params(), (ACTION_SIZE, hidden)))
+        self.output_bias = nnx.Param(jnp.zeros(ACTION_SIZE))
+
+    def weights(self) -> Weights:
+        """The parameters as a plain pytree, for pure functions."""
+        return Weights(**{name: getattr(self, name)[...] for name in Weights._fields})
+
+    def __call__(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `step`."""
+        return step(self.weights(), observation, hidden_state)
+
+
+def step(weights: Weights, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Advances by one native control period.
+
+    Args:
+      weights: the student's weights.
+      observation: (22, V), SI units, layout of `contract.OBSERVATION_SPEC`.
+      hidden_state: (16, V).
+    Returns:
+      Action (4, V), not clipped, and the next hidden state (16, V).
+    """
+    n = hidden_state.shape[0]
+    x = jax.nn.relu(weights.input_weight @ observation + weights.input_bias[:, None])
+    from_input = weights.gru_input_weight @ x + weights.gru_input_bias[:, None]
+    from_hidden = weights.gru_hidden_weight @ hidden_state + weights.gru_hidden_bias[:, None]
+    gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])
+    reset, keep = gates[:n], gates[n:]
+    candidate = jnp.tanh(from_input[2 * n :] + reset * from_hidden[2 * n :])
+    after = keep * hidden_state + (1 - keep) * candidate
+    return weights.output_weight @ after + weights.output_bias[:, None], after
+
+
+def parameter_count(weights: Weights) -> int:
+    """Number of trainable numbers."""
+    return sum(leaf.size for leaf in weights)

@@ -1,0 +1,167 @@
+"""Differentiable quadrotor: a rigid body with rotor lag, vectorised over vehicles.
+
+Pure functions on two pytrees, `Quadrotor` (parameters) and `QuadrotorState`. Every array has the vehicle
+axis last, `(feature, vehicle)`, which keeps a batch contiguous; a single vehicle is a batch of one.
+
+Frames: world z up, body FLU, quaternion wxyz body to world. SI units. Rotor order: front-right,
+back-right, back-left, front-left.
+
+Source: Eschmann et al. 2025 (RAPTOR) and the L2F simulator: same equations where both have a term.
+Disturbance torque and linear drag are additions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+GRAVITY_M_S2 = 9.81
+ROTOR_DIRECTION = (-1.0, 1.0, -1.0, 1.0)
+"""Sign of each rotor's reaction torque about body z."""
+
+
+class Quadrotor(NamedTuple):
+    """Parameters of V vehicles.
+
+    Attributes:
+      mass: (V,) kg.
+      inertia: (3, V) kg m^2, principal moments, body axes.
+      rotor_x: (4, V) m, forward.
+      rotor_y: (4, V) m, left.
+      thrust_curve: (3, 4, V) N; rotor thrust is c0 + c1 w + c2 w^2, w in [0, 1].
+      torque_constant: (V,) m; reaction torque per thrust.
+      motor_rise: (V,) s, time constant while speeding up.
+      motor_fall: (V,) s, time constant while slowing down.
+      drag: (V,) N per m/s, isotropic, against the velocity.
+      force: (3, V) N, constant disturbance, world.
+      torque: (3, V) N m, constant disturbance, body.
+    """
+
+    mass: jax.Array
+    inertia: jax.Array
+    rotor_x: jax.Array
+    rotor_y: jax.Array
+    thrust_curve: jax.Array
+    torque_constant: jax.Array
+    motor_rise: jax.Array
+    motor_fall: jax.Array
+    drag: jax.Array
+    force: jax.Array
+    torque: jax.Array
+
+
+class QuadrotorState(NamedTuple):
+    """State of V vehicles.
+
+    Attributes:
+      position: (3, V) m, world.
+      quat_wxyz: (4, V) unit quaternion, body to world.
+      velocity: (3, V) m/s, world.
+      angular_velocity: (3, V) rad/s, body.
+      rotor: (4, V) rotor speed as a fraction of full speed, [0, 1].
+    """
+
+    position: jax.Array
+    quat_wxyz: jax.Array
+    velocity: jax.Array
+    angular_velocity: jax.Array
+    rotor: jax.Array
+
+
+def rotation(quat_wxyz: jax.Array) -> jax.Array:
+    """Rotation matrix, body to world, row-major: (4, V) -> (9, V)."""
+    w, x, y, z = quat_wxyz
+    return jnp.stack(
+        [
+            1 - 2 * (y * y + z * z),
+            2 * (x * y - w * z),
+            2 * (x * z + w * y),
+            2 * (x * y + w * z),
+            1 - 2 * (x * x + z * z),
+            2 * (y * z - w * x),
+            2 * (x * z - w * y),
+            2 * (y * z + w * x),
+            1 - 2 * (x * x + y * y),
+        ]
+    )
+
+
+def rotor_thrust(vehicle: Quadrotor, rotor: jax.Array) -> jax.Array:
+    """Thrust of each rotor: (4, V) speed fraction -> (4, V) N."""
+    c0, c1, c2 = vehicle.thrust_curve
+    thrust: jax.Array = c0 + rotor * (c1 + rotor * c2)
+    return thrust
+
+
+def derivative(vehicle: Quadrotor, state: QuadrotorState, setpoint: jax.Array) -> QuadrotorState:
+    """Time derivative of the state.
+
+    Args:
+      vehicle: parameters.
+      state: state.
+      setpoint: (4, V) rotor speed setpoints in [0, 1].
+    Returns:
+      The derivative, in the state's own layout.
+    """
+    w, x, y, z = state.quat_wxyz
+    p, q, r = state.angular_velocity
+    thrust = rotor_thrust(vehicle, state.rotor)
+    acceleration = thrust.sum(0) / vehicle.mass
+    body_z = jnp.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
+    linear = body_z * acceleration + (vehicle.force - vehicle.drag * state.velocity) / vehicle.mass
+    linear = linear - jnp.array([0.0, 0.0, GRAVITY_M_S2], linear.dtype)[:, None]
+
+    jx, jy, jz = vehicle.inertia
+    direction = jnp.array(ROTOR_DIRECTION, thrust.dtype)[:, None]
+    roll = (vehicle.rotor_y * thrust).sum(0) + vehicle.torque[0]
+    pitch = -(vehicle.rotor_x * thrust).sum(0) + vehicle.torque[1]
+    yaw = vehicle.torque_constant * (direction * thrust).sum(0) + vehicle.torque[2]
+    angular = jnp.stack(
+        [
+            (roll - (jz - jy) * q * r) / jx,
+            (pitch - (jx - jz) * r * p) / jy,
+            (yaw - (jy - jx) * p * q) / jz,
+        ]
+    )
+    spin = 0.5 * jnp.stack(
+        [
+            -x * p - y * q - z * r,
+            w * p + y * r - z * q,
+            w * q - x * r + z * p,
+            w * r + x * q - y * p,
+        ]
+    )
+    lag = setpoint - state.rotor
+    rotor = lag / jnp.where(lag > 0, vehicle.motor_rise, vehicle.motor_fall)
+    return QuadrotorState(state.velocity, spin, linear, angular, rotor)
+
+
+def _advance(state: QuadrotorState, slope: QuadrotorState, dt: float) -> QuadrotorState:
+    return QuadrotorState(*(value + dt * rate for value, rate in zip(state, slope, strict=True)))
+
+
+def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float = 0.01) -> QuadrotorState:
+    """Advances by one control period with classical Runge-Kutta of order four.
+
+    Args:
+      vehicle: parameters.
+      state: state.
+      action: (4, V) normalised motor setpoints; clipped to [-1, 1].
+      dt_s: period, s.
+    Returns:
+      The next state; the quaternion is normalised and rotor speeds are kept in [0, 1].
+    Source: L2F, `step` (one sub-step of RK4, then the constraints).
+    """
+    setpoint = (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5
+    k1 = derivative(vehicle, state, setpoint)
+    k2 = derivative(vehicle, _advance(state, k1, dt_s / 2), setpoint)
+    k3 = derivative(vehicle, _advance(state, k2, dt_s / 2), setpoint)
+    k4 = derivative(vehicle, _advance(state, k3, dt_s), setpoint)
+    slope = QuadrotorState(*((a + 2 * b + 2 * c + d) / 6 for a, b, c, d in zip(k1, k2, k3, k4, strict=True)))
+    after = _advance(state, slope, dt_s)
+    return after._replace(
+        quat_wxyz=after.quat_wxyz * jax.lax.rsqrt((after.quat_wxyz**2).sum(0)),
+        rotor=jnp.clip(after.rotor, 0.0, 1.0),
+    )

@@ -1,0 +1,8 @@
+"""The shipped policy files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOUNDATION = Path(__file__).with_name("foundation.onnx")
+"""The foundation policy: flies any quadrotor."""

@@ -1,0 +1,90 @@
+"""The command line: help that teaches, errors that help, a record that can be read."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from haltere.tools.bench.table import Rows, as_markdown, write_record
+
+
+def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "haltere.tools", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("command", "teaches"),
+    [
+        ([], "fly"),
+        (["fly"], "--payload-drop"),
+        (["serve"], "serial:/dev/NAME"),
+        (["train", "foundation"], "two cores"),
+        (["export"], "--raptor"),
+        (["bench", "foundation"], "--check"),
+        (["bench", "runtime"], "--json"),
+        (["info"], "golden"),
+    ],
+)
+def test_help_teaches(command: list[str], teaches: str) -> None:
+    done = haltere(*command, "--help")
+    assert done.returncode == 0
+    assert teaches in done.stdout
+
+
+def test_info_shows_the_card() -> None:
+    done = haltere("info")
+    assert done.returncode == 0
+    for text in ("haltere.quadrotor/1", "position_error", "front-right", "golden vectors", "seed"):
+        assert text in done.stdout
+
+
+def test_export_writes_c(tmp_path: Path) -> None:
+    done = haltere("export", "-o", str(tmp_path / "c"))
+    assert done.returncode == 0
+    assert (tmp_path / "c" / "haltere_policy.h").exists()
+
+
+def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "raptor.onnx"
+    assert haltere("export", "--raptor", "-o", str(path)).returncode == 0
+    assert "foundation-policy" in haltere("info", str(path)).stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["info", "nowhere.onnx"], "cannot read nowhere.onnx"),
+        (["serve", "nonsense:"], "unknown kind of link"),
+        (["serve", "tcp://127.0.0.1"], "port is missing"),
+        (["fly", "--vehicle", "x5000"], "x500"),
+        (["fly", "--trajectory", "figure-nine"], "did you mean 'figure-eight'"),
+        (["fly", "--link", "usb:1"], "serial:/dev/ttyUSB0"),
+        (["fly", "--worn-propeller", "two"], "ROTOR:EFFICIENCY"),
+        (["fly", "--worn-propeller", "7:0.5"], "numbered 0 to 3"),
+        (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
+    ],
+)
+def test_errors_say_what_to_do(command: list[str], says: str, tmp_path: Path) -> None:
+    extra = ["--output", str(tmp_path)] if command[0] == "fly" else []
+    done = haltere(*command, *extra, timeout=60)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_bench_rows_know_what_was_asked(tmp_path: Path) -> None:
+    rows = Rows()
+    rows.at_most("error", "ours", 0.5, "m", 1.0)
+    rows.at_least("stable", "ours", 90.0, "%", 95.0)
+    rows.near("error", "theirs", float("nan"), "m", 1.0, 0.1)
+    rows.add("free", "ours", 3.0, "1")
+    assert [row.measure for row in rows.failed] == ["stable", "error"]
+    assert "**no**" in as_markdown("x", rows)
+    write_record("x", rows, 7, tmp_path / "x.json")
+    record = json.loads((tmp_path / "x.json").read_text())
+    assert record["bench"] == "x"
+    assert record["seed"] == 7
+    assert {"measure", "method", "value", "unit", "asked", "met"} == record["rows"][0].keys()

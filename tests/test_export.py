@@ -1,0 +1,257 @@
+"""A policy file in four implementations, and the files that are refused."""
+
+import ctypes
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from haltere.policies import card as cards
+from haltere.policies.card import Card, Golden
+from haltere.policies.contract import CONTRACT, OBSERVATION_SPEC
+from haltere.policies.errors import ExportError, PolicyFileError
+from haltere.policies.export.c_source import build_self_test, write_c
+from haltere.policies.export.onnx_file import IR_VERSION, OPSET, write_policy
+from haltere.policies.export.weights import weights_from_onnx
+from haltere.policies.foundation import evaluate, student
+from haltere.policies.foundation.population import load_population, sample
+from haltere.policies.plants import quadrotor
+from haltere.policies.policy_file import BACKENDS, load_policy, read_policy
+from haltere.policies.zoo.shipped import FOUNDATION
+
+STEPS = 500
+
+
+@pytest.fixture(scope="module")
+def weights() -> student.Weights:
+    file = read_policy(FOUNDATION)
+    arrays = {name: jnp.asarray(value) for name, value in weights_from_onnx(file.content).items()}
+    return student.Weights(**arrays, initial_hidden_state=jnp.array(file.card.initial_hidden_state))
+
+
+@pytest.fixture(scope="module")
+def flown(weights: student.Weights) -> tuple[np.ndarray, np.ndarray]:
+    """Observations and actions of 500 closed-loop steps, flown by JAX."""
+    vehicle = sample(jax.random.key(5), 1, load_population("raptor"))
+    begin = evaluate.scatter(jax.random.key(6), vehicle, "code")
+    reference = evaluate.figure_eight(1, 5.5)
+
+    def tick(carry, index):
+        state, hidden, action = carry
+        position, velocity = reference.at(jnp.full(1, index * 0.01))
+        observation = jnp.concatenate(
+            [
+                state.position - position,
+                quadrotor.rotation(state.quat_wxyz),
+                state.velocity - velocity,
+                state.angular_velocity,
+                action,
+            ]
+        )
+        action, hidden = student.step(weights, observation, hidden)
+        return (quadrotor.step(vehicle, state, action), hidden, action), (observation[:, 0], action[:, 0])
+
+    carry = (begin.state, weights.initial_hidden_state[:, None], begin.action)
+    _, (observations, actions) = jax.jit(lambda c: jax.lax.scan(tick, c, jnp.arange(STEPS)))(carry)
+    return np.asarray(observations), np.asarray(actions)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_parity_over_500_closed_loop_steps(backend: str, flown: tuple[np.ndarray, np.ndarray]) -> None:
+    observations, actions = flown
+    assert np.abs(observations[-100:, :3]).max() < 0.3, "the flight itself must be a sane one"
+    policy, _ = load_policy(FOUNDATION, backend)
+    worst = max(
+        float(np.abs(policy.step(observation) - action).max())
+        for observation, action in zip(observations, actions, strict=True)
+    )
+    assert worst <= 1e-5
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_between_native_periods_the_hidden_state_stays(backend: str) -> None:
+    policy, file = load_policy(FOUNDATION, backend)
+    first = policy.step(file.golden.observation[0], advance=False).copy()
+    again = policy.step(file.golden.observation[0], advance=False).copy()
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(policy.step(file.golden.observation[0]), first)
+    after = policy.step(file.golden.observation[1]).copy()
+    np.testing.assert_allclose(after, file.golden.action[1], atol=1e-5)
+    policy.reset()
+    np.testing.assert_array_equal(policy.step(file.golden.observation[0]), first)
+
+
+def test_file_keeps_the_contract() -> None:
+    model = onnx.load(FOUNDATION)
+    assert model.ir_version <= IR_VERSION == 10
+    assert [entry.version for entry in model.opset_import] == [OPSET] == [17]
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in [*model.graph.input, *model.graph.output]
+    }
+    assert shapes == {"observation": [1, 22], "hidden_state": [1, 16], "action": [1, 4], "next_hidden_state": [1, 16]}
+    file = read_policy(FOUNDATION)
+    assert len(file.golden.action) >= 32
+    assert {"command", "commit", "seed", "training_s", "recipe"} <= file.card.provenance.keys()
+    assert file.card.scores
+
+
+def test_c_source_is_c99_without_heap_and_tests_itself(tmp_path: Path) -> None:
+    file = read_policy(FOUNDATION)
+    header, source = write_c(file, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {header.name, source.name}
+    assert "malloc" not in source.read_text()
+    done = subprocess.run([build_self_test(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "allowed 1e-05" in done.stdout
+
+
+def test_c_self_test_finds_a_changed_weight(tmp_path: Path) -> None:
+    from haltere.policies.native import build
+
+    _, source = write_c(read_policy(FOUNDATION), tmp_path)
+    text = source.read_text()
+    at = text.index("output_bias[4] = {") + len("output_bias[4] = {")
+    changed = text[:at] + "1.0f + " + text[at:].lstrip()
+    source.write_text(changed)
+    program = build("changed_policy", [source], ("-O1", "-DHALTERE_POLICY_MAIN"))
+    assert subprocess.run([program], capture_output=True).returncode == 1
+
+
+def test_c_compiles_for_a_board(tmp_path: Path) -> None:
+    _, source = write_c(read_policy(FOUNDATION), tmp_path)
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu", "-std=c99", "-Wall", "-Werror", "-O2"]
+    done = subprocess.run([*zig, "-c", str(source), "-o", str(tmp_path / "policy.o")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def changed(path: Path, change, restamp: bool = True) -> Path:
+    """Writes the shipped file with a change; with its digest made right again, as a careful editor would."""
+    model = onnx.load(FOUNDATION)
+    change(model)
+    metadata = {entry.key: entry for entry in model.metadata_props}
+    if restamp and cards.DIGEST_KEY in metadata:
+        metadata[cards.DIGEST_KEY].value = cards.BLANK_DIGEST
+    content = model.SerializeToString(deterministic=True)
+    if restamp:
+        content = content.replace(cards.BLANK_DIGEST.encode(), cards.digest(content).encode())
+    path.write_bytes(content)
+    return path
+
+
+WEIGHTS = [entry.name for entry in onnx.load(FOUNDATION).graph.initializer if "shape" not in entry.name]
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_one_changed_weight_disagrees_with_the_golden_vectors(tmp_path: Path, name: str) -> None:
+    def bump(model: onnx.ModelProto) -> None:
+        entry = next(e for e in model.graph.initializer if e.name == name)
+        array = numpy_helper.to_array(entry).copy()
+        index = np.unravel_index(array.size // 3, array.shape)
+        array[index] += 0.01
+        entry.CopyFrom(numpy_helper.from_array(array, name))
+
+    path = changed(tmp_path / "p.onnx", bump)
+    for backend in BACKENDS:
+        with pytest.raises(PolicyFileError, match="disagrees with its golden vectors"):
+            load_policy(path, backend)
+
+
+def _set(key: str, edit):
+    def change(model: onnx.ModelProto) -> None:
+        entry = next(e for e in model.metadata_props if e.key == key)
+        entry.value = edit(entry.value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "restamp", "says"),
+    [
+        (
+            _set(cards.CONTRACT_KEY, lambda v: "haltere.quadrotor/9"),
+            True,
+            f"has the contract haltere.quadrotor/9.*{CONTRACT}",
+        ),
+        (_set(cards.CONTRACT_KEY, lambda v: v), False, None),
+        (_set(cards.CARD_KEY, lambda v: v + " "), False, "SHA-256 differs.*copy or export"),
+        (
+            _set(cards.CARD_KEY, lambda v: v.replace('"native_rate_hz": 100.0', '"native_rate_hz": 50.0')),
+            True,
+            "native_rate_hz is 50",
+        ),
+        (_set(cards.CARD_KEY, lambda v: v.replace("rad/s", "deg/s")), True, "observation is"),
+        (_set(cards.CARD_KEY, lambda v: "{"), True, "card is not readable"),
+        (_set(cards.GOLDEN_KEY, lambda v: v[:100]), True, "golden vectors are not readable"),
+        (lambda model: model.ClearField("metadata_props"), False, "no Haltere policy"),
+    ],
+)
+def test_bad_file_is_refused_with_reason(tmp_path: Path, change, restamp: bool, says: str | None) -> None:
+    path = changed(tmp_path / "p.onnx", change, restamp)
+    if says is None:
+        load_policy(path)
+        return
+    with pytest.raises(PolicyFileError, match=says) as caught:
+        load_policy(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "flipped"])
+def test_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
+    content = FOUNDATION.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 3] ^= 0x10
+    damaged = {
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+        "text": b"not a model",
+        "flipped": bytes(flipped),
+    }
+    path = tmp_path / "p.onnx"
+    path.write_bytes(damaged[damage])
+    with pytest.raises(PolicyFileError, match=r"damaged|readable|no Haltere policy"):
+        load_policy(path)
+
+
+def test_missing_file_and_unknown_backend() -> None:
+    with pytest.raises(PolicyFileError, match="cannot read"):
+        load_policy("nowhere.onnx")
+    with pytest.raises(PolicyFileError, match="onnxruntime, c, numpy"):
+        load_policy(FOUNDATION, "tensorrt")
+
+
+def test_diverged_weights_are_not_exported(tmp_path: Path, weights: student.Weights) -> None:
+    arrays = {name: np.array(value) for name, value in weights._asdict().items()}
+    initial = tuple(map(float, arrays.pop("initial_hidden_state")))
+    arrays["output_bias"][1] = np.nan
+    with pytest.raises(ExportError, match="output_bias"):
+        write_policy(tmp_path / "p.onnx", arrays, Card("x", "quadrotor", initial, {}, {}))
+    assert not list(tmp_path.iterdir())
+
+
+def test_card_and_golden_survive_the_way_through_json() -> None:
+    file = read_policy(FOUNDATION)
+    assert Card.from_json(file.card.to_json()) == file.card
+    again = Golden.from_json(file.golden.to_json())
+    np.testing.assert_array_equal(again.observation, file.golden.observation)
+
+
+def test_specs_are_whole() -> None:
+    assert sum(field.size for field in OBSERVATION_SPEC) == 22
+
+
+def test_native_library_has_prefixed_symbols_only() -> None:
+    from haltere.policies.export.c_source import build_library
+
+    library = build_library(read_policy(FOUNDATION))
+    ctypes.CDLL(str(library)).haltere_policy_self_test.restype = ctypes.c_float
+    symbols = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True).stdout
+    names = [line.split()[-1] for line in symbols.splitlines()]
+    assert names
+    assert all(name.startswith(("haltere_", "_")) for name in names)

@@ -1,0 +1,129 @@
+"""Training: a kill changes nothing, learning happens, and the number of devices does not matter."""
+
+import csv
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.foundation import train
+from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
+
+TINY = Recipe(
+    population="wide",
+    vehicles=16,
+    redraw=0.125,
+    validation_vehicles=8,
+    checkpoint_every=4,
+    clip_norm=0.5,
+    stages=(
+        Stage("first", 6, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2),
+        Stage("second", 6, 12, 0.99, (1e-3, 1e-4), 5.0, 0.3),
+    ),
+)
+
+
+class Stop(Exception):
+    pass
+
+
+def run(folder: Path, recipe: Recipe = TINY, stop_at: int = 0, seed: int = 0) -> np.ndarray:
+    def report(update: int, loss: float, line: train.Progress | None) -> None:
+        assert np.isfinite(loss)
+        if update == stop_at:
+            raise Stop
+
+    weights, _ = train.train(recipe, seed, folder, report)
+    return np.concatenate([np.ravel(leaf) for leaf in weights])
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    return run(tmp_path_factory.mktemp("straight"))
+
+
+@pytest.mark.parametrize("stop_at", [5, 9])
+def test_resumes_to_the_same_result(tmp_path: Path, straight: np.ndarray, stop_at: int) -> None:
+    """Stopped between checkpoints, in either stage."""
+    with pytest.raises(Stop):
+        run(tmp_path, stop_at=stop_at)
+    np.testing.assert_array_equal(run(tmp_path), straight)
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["update"]) for row in rows] == [4, 8, 12]
+
+
+def test_seed_matters(tmp_path: Path, straight: np.ndarray) -> None:
+    assert not np.array_equal(run(tmp_path, seed=1), straight)
+
+
+def test_number_of_devices_does_not_matter(
+    tmp_path: Path, straight: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(jax.local_devices()) == 2
+    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
+    np.testing.assert_allclose(run(tmp_path), straight, atol=1e-4)
+
+
+def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        run(tmp_path, stop_at=5)
+    with pytest.raises(ConfigError, match="another recipe"):
+        run(tmp_path, dataclasses.replace(TINY, vehicles=32))
+
+
+def test_loss_falls(tmp_path: Path) -> None:
+    losses: list[float] = []
+    stage = Stage("first", 60, 40, 0.97, (3e-3, 1e-3), 0.0, 0.2)
+    recipe = dataclasses.replace(TINY, vehicles=64, checkpoint_every=60, stages=(stage,))
+    train.train(recipe, 0, tmp_path, lambda update, loss, line: losses.append(loss))
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_command_survives_a_kill(tmp_path: Path) -> None:
+    """The command line, killed with SIGKILL, goes on from its checkpoint and writes a policy that loads."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'population = "wide"\nvehicles = 16\nredraw = 0.125\nvalidation_vehicles = 8\ncheckpoint_every = 5\n'
+        'clip_norm = 0.5\n[[stage]]\nname = "only"\nupdates = 400\nwindow = 10\ngradient_decay = 0.97\n'
+        "learning_rate = [3e-3, 1e-3]\nacceleration_m_s2 = 3.0\nvelocity_weight = 0.2\n"
+    )
+    command = [sys.executable, "-m", "haltere.tools", "train", "foundation"]
+    command += ["--recipe", str(recipe), "--output", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "out" / "checkpoint.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    from haltere.policies.policy_file import load_policy
+
+    _, file = load_policy(tmp_path / "out" / "foundation.onnx")
+    assert file.card.provenance["seed"] == 0
+    assert (tmp_path / "out" / "curve.png").stat().st_size > 5000
+
+
+def test_shipped_recipe_is_sound() -> None:
+    recipe = load_recipe()
+    assert recipe.stage_at(0) is recipe.stages[0]
+    assert recipe.stage_at(recipe.updates - 1) is recipe.stages[-1]
+
+
+def test_bad_recipe_names_the_value(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    text = Path(train.__file__).with_name("recipe.toml").read_text()
+    file.write_text(text.replace("gradient_decay = 0.97", "gradient_decay = 1.7"))
+    with pytest.raises(ConfigError, match=r"gradient_decay = 1\.7, allowed 0"):
+        load_recipe(file)

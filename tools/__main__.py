@@ -1,0 +1,5 @@
+"""`python -m haltere.tools` is the `haltere` command."""
+
+from haltere.tools.cli import main
+
+main()

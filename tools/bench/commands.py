@@ -1,0 +1,60 @@
+"""`haltere bench NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from haltere.policies.zoo.shipped import FOUNDATION
+from haltere.tools.bench.run import run_bench
+
+bench = typer.Typer(no_args_is_help=True)
+
+Quick = Annotated[bool, typer.Option("--quick/--full", help="A fair sample in under a minute, or all of it.")]
+Seed = Annotated[int, typer.Option(help="Of vehicles, initial states and noise.", min=0)]
+Check = Annotated[bool, typer.Option("--check", help="Exit with 1 when something asked is not met.")]
+Record = Annotated[Path | None, typer.Option("--json", help="Write the record to this file.")]
+Picture = Annotated[Path | None, typer.Option(help="Draw the picture into this file (PNG).")]
+Policy = Annotated[Path, typer.Option(help="Policy file (.onnx).")]
+
+
+@bench.callback()
+def _bench() -> None:
+    """Measure, against the published systems, and against what was asked."""
+
+
+@bench.command()
+def foundation(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    picture: Picture = None,
+    policy: Policy = FOUNDATION,
+) -> None:
+    """The foundation policy against RAPTOR's published weights: hover, figure-eights, latency, noise."""
+    from haltere.tools.bench.foundation import FoundationBench
+
+    run_bench("foundation", FoundationBench(policy), quick, seed, check, record, picture)
+
+
+@bench.command()
+def runtime(
+    quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
+) -> None:
+    """What an answer costs: ONNX Runtime, exported C, NumPy, RAPTOR's package, and a pty round trip."""
+    from haltere.tools.bench.runtime import RuntimeBench
+
+    run_bench("runtime", RuntimeBench(policy), quick, seed, check, record, None)
+
+
+@bench.command()
+def flight(
+    quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
+) -> None:
+    """Every shipped vehicle in PyBullet over a simulated serial line, in calm air and under faults."""
+    from haltere.tools.bench.flight import FlightBench
+
+    run_bench("flight", FlightBench(policy), quick, seed, check, record, None)

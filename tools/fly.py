@@ -1,0 +1,112 @@
+"""`haltere fly`: a simulated flight through the real bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.zoo.shipped import FOUNDATION
+
+
+def _worn(text: str | None) -> tuple[int, float] | None:
+    if text is None:
+        return None
+    rotor, _, factor = text.partition(":")
+    try:
+        return int(rotor), float(factor)
+    except ValueError as error:
+        raise ConfigError(f"--worn-propeller {text}: expected ROTOR:EFFICIENCY, as in 0:0.7") from error
+
+
+def fly(
+    vehicle: Annotated[str, typer.Option(help="A shipped vehicle, or your own TOML file.")] = "crazyflie",
+    trajectory: Annotated[
+        str,
+        typer.Option(
+            help="hover | step | figure-eight | wander | waypoints.csv; options follow, as in "
+            "figure-eight:period_s=5.5,loops=3"
+        ),
+    ] = "figure-eight:period_s=9,loops=1",
+    duration: Annotated[float, typer.Option(help="Seconds, of a trajectory without an end.", min=0.1)] = 10.0,
+    policy: Annotated[Path, typer.Option(help="Policy file (.onnx).")] = FOUNDATION,
+    backend: Annotated[str, typer.Option(help="Of the runtime: onnxruntime, c or numpy.")] = "onnxruntime",
+    link: Annotated[
+        str,
+        typer.Option(
+            help="pty:?baud=921600 | pty: (unpaced) | pty:?baud=921600&flip_every=2000 (bit errors) | "
+            "tcp://127.0.0.1:5760 | serial:/dev/ttyUSB0?baud=921600"
+        ),
+    ] = "pty:?baud=921600",
+    realtime: Annotated[
+        bool, typer.Option("--realtime/--no-realtime", help="Physics by the wall clock, or waiting for each answer.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of gusts and sensor noise.", min=0)] = 0,
+    wind: Annotated[float, typer.Option(help="Mean wind, m/s; gusts of a third of it.")] = 0.0,
+    payload_drop: Annotated[
+        float | None, typer.Option(help="Carry a payload and drop it after so many seconds.")
+    ] = None,
+    payload: Annotated[float, typer.Option(help="Its mass, as a share of the vehicle's.", min=0)] = 0.3,
+    worn_propeller: Annotated[str | None, typer.Option(help="ROTOR:EFFICIENCY, as in 0:0.7 (front-right).")] = None,
+    latency: Annotated[float, typer.Option(help="Extra age of the measured state, ms.", min=0)] = 0.0,
+    noise: Annotated[float, typer.Option(help="Scale of the sensor noise.", min=0)] = 1.0,
+    kill_runtime: Annotated[
+        float | None, typer.Option(help="Kill the runtime (SIGKILL) after so many seconds.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of log, picture and video.")] = Path("runs/fly"),
+    video: Annotated[bool, typer.Option("--video", help="Write an MP4 as well.")] = False,
+) -> None:
+    """Fly a simulated vehicle: world, C flight controller and runtime, joined by a real link.
+
+    Three processes and a simulated serial line; the same bytes as on the board. Ends with a table, a log
+    (MCAP: opens in Foxglove, PlotJuggler, Rerun), and a picture.
+    """
+    from haltere.tools.flight.plan import FlightPlan, fly_plan
+    from haltere.tools.flight.stack import BLACK_BOX
+    from haltere.tools.flight.summary import as_table, summarise, write_summary
+
+    plan = FlightPlan(
+        vehicle=vehicle,
+        trajectory=trajectory,
+        duration_s=duration,
+        link=link,
+        policy=policy,
+        backend=backend,
+        real_time=realtime,
+        seed=seed,
+        wind_m_s=wind,
+        payload_drop_s=payload_drop,
+        payload=payload,
+        worn=_worn(worn_propeller),
+        latency_s=latency / 1e3,
+        noise=noise,
+        kill_runtime_s=kill_runtime,
+    )
+    console = Console()
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("starting")
+        outcome, flown, length = fly_plan(
+            plan,
+            output,
+            lambda time_s, total: bar.update(task, completed=time_s, total=total, description="flying"),
+        )
+    numbers = summarise(outcome, length, output / BLACK_BOX)
+    console.print(as_table(numbers, f"{flown.name}, {trajectory}, {link}"))
+    write_summary(numbers, output / "summary.json")
+    from haltere.sim.picture import write_picture  # takes seconds to import: not before the flight
+
+    made = ["flight.mcap", "summary.json", "flight.png"]
+    write_picture(outcome.flight, output / "flight.png")
+    if video:
+        from haltere.sim.video import write_video
+
+        with console.status("drawing the video"):
+            write_video(outcome.flight, flown, output / "flight.mp4")
+        made.append("flight.mp4")
+    console.print(f"wrote {', '.join(made)} in {output}")
+    if numbers["result"] != "completed":
+        raise typer.Exit(1)

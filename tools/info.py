@@ -1,0 +1,40 @@
+"""`haltere info`: a policy file's card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from haltere.policies import contract
+from haltere.policies.policy_file import golden_error, load_policy
+from haltere.policies.zoo.shipped import FOUNDATION
+
+
+def info(
+    policy: Annotated[Path, typer.Argument(help="Policy file (.onnx).")] = FOUNDATION,
+    backend: Annotated[str, typer.Option(help="onnxruntime, c or numpy.")] = "onnxruntime",
+) -> None:
+    """Show a policy file's card, and check the file against its golden vectors."""
+    console = Console()
+    loaded, file = load_policy(policy, backend)
+    card = file.card
+    console.print(f"[bold]{card.name}[/] · {card.kind} · contract {contract.CONTRACT} · {len(file.content)} bytes")
+    error = golden_error(loaded, file.golden)
+    console.print(f"golden vectors: {len(file.golden.action)} steps, largest error {error:.1e} in {backend}")
+    for title, fields in (("observation", contract.OBSERVATION_SPEC), ("action", contract.ACTION_SPEC)):
+        table = Table(title=f"{title}, {contract.NATIVE_RATE_HZ:g} Hz", title_justify="left")
+        for column in ("field", "size", "unit", "frame"):
+            table.add_column(column)
+        for field in fields:
+            table.add_row(field.name, str(field.size), field.unit, field.frame)
+        console.print(table)
+    console.print("motor order: " + ", ".join(contract.MOTOR_ORDER))
+    for title, entries in (("scores", card.scores), ("provenance", card.provenance)):
+        table = Table(title=title, title_justify="left", show_header=False)
+        for name, value in entries.items():
+            table.add_row(name, str(value))
+        console.print(table)

@@ -1,0 +1,52 @@
+"""Writes a trained student as a policy file, with its provenance and scores."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from haltere.policies.card import Card
+from haltere.policies.export.onnx_file import write_policy
+from haltere.policies.foundation.recipe import Recipe
+from haltere.policies.foundation.student import Weights
+from haltere.policies.foundation.train import Progress
+from haltere.tools import provenance
+
+
+def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, seed: int, path: Path) -> Path:
+    """Writes the policy file.
+
+    Args:
+      weights: the student.
+      progress: its learning curve; the last line becomes the scores.
+      recipe: how it was trained.
+      seed: of the training.
+      path: the `.onnx` file.
+    """
+    arrays = {name: np.asarray(value) for name, value in weights._asdict().items()}
+    initial = arrays.pop("initial_hidden_state")
+    last = progress[-1]
+    steps = sum(stage.updates * stage.window * recipe.vehicles for stage in recipe.stages)
+    card = Card(
+        name="foundation",
+        kind="quadrotor, recurrent, any size",
+        initial_hidden_state=tuple(map(float, initial)),
+        provenance={
+            "command": provenance.command(),
+            "commit": provenance.commit(),
+            "date": provenance.today(),
+            "machine": provenance.machine(),
+            "seed": seed,
+            "training_s": round(last.seconds),
+            "steps_with_gradient": steps,
+            "recipe": asdict(recipe),
+        },
+        scores={
+            "validation_stable_percent": round(100 * last.stable, 2),
+            "validation_steady_error_median_m": round(last.steady_error_m, 5),
+            "validation_figure_eight_9s_median_rmse_m": round(last.figure_eight_m, 5),
+        },
+    )
+    return write_policy(path, arrays, card)
