@@ -29,6 +29,8 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m haltere.firmware_bridge.link.generate --check
+	$(BIN)/clang-format --dry-run -Werror firmware_bridge/client_c/*.[ch] tests/fixtures/*.c
+	$(BIN)/cppcheck --quiet --std=c99 --error-exitcode=1 --enable=warning,performance,portability firmware_bridge/client_c/*.c
 
 # mypy does not see packages of an editable install under their own names; a folder of links shows them.
 types: .venv/installed
@@ -41,9 +43,10 @@ unit: .venv/installed
 	$(BIN)/pytest
 
 bench: .venv/installed
-	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture docs/foundation.png
+	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture tests/records/foundation.png
 	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
 	$(BIN)/haltere bench flight --full --json tests/records/flight.json
+	$(BIN)/python -m haltere.tools.bench.readme
 
 train: .venv/installed
 	$(BIN)/haltere train foundation --output runs/foundation

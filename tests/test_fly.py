@@ -47,6 +47,7 @@ from haltere.tools.flight.stack import Stack, start_stack
 from haltere.tools.flight.summary import summarise
 
 PERIOD_S = 0.01
+HIGH = "hover:position_m=0/0/4"  # room to descend
 
 
 def fly(output: Path, *events: Event, **plan: object) -> tuple[Outcome, dict[str, float | str]]:
@@ -249,13 +250,15 @@ def check_fallback(flight: Flight, lost_s: float, output: Path) -> None:
 @pytest.mark.parametrize("kind", ["pty", "tcp"])
 def test_the_runtime_killed_in_flight(tmp_path: Path, kind: str, free_port: int) -> None:
     link = "pty:?baud=921600" if kind == "pty" else f"tcp://127.0.0.1:{free_port}"
-    outcome, numbers = fly(tmp_path, duration_s=3.6, real_time=True, link=link, kill_runtime_s=1.5)
+    outcome, numbers = fly(tmp_path, duration_s=3.6, real_time=True, trajectory=HIGH, link=link, kill_runtime_s=1.5)
     check_fallback(outcome.flight, 1.5, tmp_path)
     assert float(numbers["share_fallback_percent"]) > 50
 
 
 def test_the_wire_killed_in_flight(tmp_path: Path) -> None:
-    outcome, _ = fly(tmp_path, at(1.5, lambda stack: stack.wire.kill()), duration_s=3.6, real_time=True)
+    outcome, _ = fly(
+        tmp_path, at(1.5, lambda stack: stack.wire.kill()), duration_s=3.6, real_time=True, trajectory=HIGH
+    )
     check_fallback(outcome.flight, 1.5, tmp_path)
     assert "the other end has closed" in (tmp_path / "runtime.log").read_text()
 

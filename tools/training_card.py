@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from haltere.tools import provenance
 
 
 def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, seed: int, path: Path) -> Path:
-    """Writes the policy file.
+    """Writes the policy file, and a record of the training beside it (`record.json`).
 
     Args:
       weights: the student.
@@ -49,4 +51,8 @@ def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, se
             "validation_figure_eight_9s_median_rmse_m": round(last.figure_eight_m, 5),
         },
     )
-    return write_policy(path, arrays, card)
+    written = write_policy(path, arrays, card)
+    record: dict[str, Any] = {"training": card.name, **card.provenance, "scores": card.scores}
+    record["curve"] = [row._asdict() for row in progress]
+    path.with_name("record.json").write_text(json.dumps(record, indent=1) + "\n")
+    return written

@@ -16,7 +16,7 @@ OURS = "Haltere"
 LINK = "pty:?baud=921600"
 PERIOD_S = 9.0
 ASKED_M = 0.12
-HARDER = {
+HARDER: dict[str, dict[str, object]] = {
     "wind 3 m/s with gusts": {"wind_m_s": 3.0},
     "payload of 30 % dropped": {"payload_drop_s": 4.0},
     "one propeller at 80 %": {"worn": (0, 0.8)},

@@ -120,13 +120,16 @@ def show(name: str, rows: Rows, console: Console) -> None:
 
 
 def write_record(name: str, rows: Rows, seed: int, path: Path) -> None:
-    """Writes the JSON record.
+    """Writes the record: JSON, and the same as Markdown beside it.
 
     Raises:
       HaltereError: the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(as_record(name, rows, seed), indent=1) + "\n")
+        record = as_record(name, rows, seed)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        source = f"`{record['command']}`, seed {seed}, commit {record['commit']}, {record['date']}, {record['machine']}"
+        path.with_suffix(".md").write_text(f"{as_markdown(name, rows)}\n\n{source}\n")
     except OSError as error:
         raise HaltereError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,42 @@
+"""The benches on a fair sample, with the shipped policy; and the README's tables."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from haltere.tools.bench import readme
+from haltere.tools.bench.table import Rows
+
+RECORDS = Path(__file__).parent / "records"
+
+
+def test_readme_says_what_the_records_say() -> None:
+    text = (readme.ROOT / "README.md").read_text()
+    assert text == readme.filled(text), "run `python -m haltere.tools.bench.readme`"
+
+
+@pytest.mark.parametrize("name", ["foundation", "flight", "runtime"])
+def test_records_are_whole(name: str) -> None:
+    record = json.loads((RECORDS / f"{name}.json").read_text())
+    assert record["bench"] == name
+    assert {"command", "commit", "date", "seed", "machine"} <= record.keys()
+    missed = [row["measure"] for row in record["rows"] if row["met"] is False]
+    assert not missed
+
+
+@pytest.mark.slow
+def test_foundation_bench_repeats_raptor_and_meets_what_was_asked(tmp_path: Path) -> None:
+    from haltere.tools.bench.foundation import FoundationBench
+
+    rows: Rows = FoundationBench()(True, 0, tmp_path / "bench.png", lambda text: None)
+    assert [f"{row.measure}, {row.method}: {row.value} {row.unit}, {row.asked}" for row in rows.failed] == []
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_every_vehicle_flies_over_the_pty() -> None:
+    from haltere.tools.bench.flight import FlightBench
+
+    rows = FlightBench()(True, 0, None, lambda text: None)
+    assert [f"{row.measure}: {row.value}" for row in rows.failed] == []

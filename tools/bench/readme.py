@@ -1,0 +1,109 @@
+"""Writes the README's tables from the records: `python -m haltere.tools.bench.readme [--check]`.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+EIGHT = "figure-eight {} s, random vehicles: mean RMSE of those below 1 m"
+FOUNDATION = (
+    "hover, code's initial states: stabilised",
+    "hover: steady error, no force, median",
+    "hover: steady error, constant force, median",
+    "hover: steady error, constant force, p95",
+    *(EIGHT.format(period) for period in ("15", "9", "5.5", "4.5", "3.5")),
+    "figure-eight 3.5 s, random vehicles: below 1 m",
+    *(f"whole observation {age} ms stale: stable" for age in (0, 10, 20, 30)),
+    "noise: root mean square step of the action",
+)
+
+
+def load_record(name: str) -> dict[str, Any]:
+    """Reads `tests/records/NAME.json`."""
+    record: dict[str, Any] = json.loads((ROOT / "tests" / "records" / f"{name}.json").read_text())
+    return record
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _source(record: dict[str, Any]) -> str:
+    return f"`{record['command']}`, {record['date']}, {record['machine']}"
+
+
+def foundation_table() -> list[str]:
+    """Our policy beside RAPTOR's weights."""
+    record = load_record("foundation")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    lines = ["| measure | RAPTOR's weights | Haltere |", "|---|---|---|"]
+    for measure in FOUNDATION:
+        raptor, ours = cells[measure, "RAPTOR"], cells[measure, "Haltere"]
+        unit = "" if ours["unit"] == "1" else f" {ours['unit']}"
+        lines.append(f"| {measure} | {_number(raptor['value'])}{unit} | **{_number(ours['value'])}{unit}** |")
+    return [*lines, "", _source(record)]
+
+
+def flight_table() -> list[str]:
+    """Every shipped vehicle in PyBullet: one row a vehicle, one column a condition."""
+    record = load_record("flight")
+    rmse: dict[str, dict[str, float]] = {}
+    for row in record["rows"]:
+        found = re.fullmatch(r"figure-eight \S+ s, (\w+), (.+): RMSE", row["measure"])
+        if found:
+            rmse.setdefault(found[1], {})[found[2]] = row["value"]
+    conditions = list(next(iter(rmse.values())))
+    head = ["calm, 921600 baud" if "pty:" in name else name for name in conditions]
+    lines = ["| vehicle | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
+    for vehicle, values in rmse.items():
+        cells = (f"{100 * values[name]:.1f} cm" if values[name] < 1e3 else "lost" for name in conditions)
+        lines.append(f"| {vehicle} | " + " | ".join(cells) + " |")
+    return [*lines, "", _source(record)]
+
+
+def runtime_table() -> list[str]:
+    """What an answer costs."""
+    record = load_record("runtime")
+    lines = ["| measure | value |", "|---|---|"]
+    for row in record["rows"]:
+        if "median" in row["measure"] or "alone" in row["measure"]:
+            owner = "" if row["method"] == "Haltere" else f"{row['method']}: "
+            lines.append(f"| {owner}{row['measure']} | {_number(row['value'])} {row['unit']} |")
+    return [*lines, "", _source(record)]
+
+
+TABLES = {"foundation": foundation_table, "flight": flight_table, "runtime": runtime_table}
+
+
+def filled(text: str) -> str:
+    """The README with its tables filled in."""
+    for name, table in TABLES.items():
+        before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        text = "".join([before, mark, *(f"{line}\n" for line in table()), end, after])
+    return text
+
+
+def main() -> int:
+    """Fills the tables in, or checks with `--check` that they are what the records say."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    if "--check" in sys.argv[1:]:
+        if text == filled(text):
+            return 0
+        print("README.md: tables differ from tests/records: run `python -m haltere.tools.bench.readme`")
+        return 1
+    readme.write_text(filled(text))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
