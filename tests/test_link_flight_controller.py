@@ -361,9 +361,9 @@ def test_a_runtime_restarted_behind_a_line_that_stays_is_greeted_anew(
     simulator = simulators(*lockstep(["--port", pty.path], wait_ms=40))
     assert simulator.fly(5)[-1].source == MotorSource.POLICY
     runtime.stop(close=False)
-    assert simulator.fly(20, 6 * STEP_US)[-1].source == MotorSource.FALLBACK
+    assert simulator.fly(200, 6 * STEP_US)[-1].source == MotorSource.FALLBACK
     runtime = Runtime(pty, session_id=2)
-    assert simulator.fly(10, 26 * STEP_US)[-1].source == MotorSource.POLICY
+    assert simulator.fly(10, 206 * STEP_US)[-1].source == MotorSource.POLICY
     assert runtime.count(Hello) >= 1
     runtime.stop()
 

@@ -23,6 +23,9 @@
 #define READ_SIZE 4096
 /* Longest sleep, in ms: hellos, heartbeats and the reopening of the port are due within. */
 #define TURN_MS 10
+/* Lockstep: after so many states in a row without an action, the wait for the next is so much shorter. */
+#define SILENT_AFTER 5
+#define SILENT_HASTE 10
 
 typedef struct sent_state {
     uint64_t wall_us;
@@ -44,6 +47,7 @@ typedef struct flight_controller {
     uint32_t sessions;    /* handshakes seen */
     sent_state sent[256]; /* by frame sequence */
     uint32_t round_trip_us;
+    uint32_t unanswered; /* lockstep: states in a row without an action */
     bool simulator_gone;
 } flight_controller;
 
@@ -199,7 +203,11 @@ static bool is_answered(const flight_controller *controller)
 /* Lockstep: waits for the action that answers the newest state, which also includes a handshake. */
 static void wait_for_action(flight_controller *controller, bool forwarded)
 {
-    uint64_t deadline_us = wall_us() + controller->options.lockstep_wait_us;
+    uint64_t wait_us = controller->options.lockstep_wait_us;
+    if (controller->unanswered >= SILENT_AFTER) {
+        wait_us /= SILENT_HASTE;
+    }
+    uint64_t deadline_us = wall_us() + wait_us;
     for (;;) {
         serve_runtime(controller);
         if (!forwarded) {
@@ -225,7 +233,10 @@ static void receive_state(flight_controller *controller, const uint8_t *payload)
     if (controller->options.lockstep_wait_us > 0) {
         controller->round_trip_us = 0;
         wait_for_action(controller, forwarded);
-        if (!is_answered(controller)) {
+        if (is_answered(controller)) {
+            controller->unanswered = 0;
+        } else {
+            controller->unanswered++;
             controller->round_trip_us = 0;
         }
         write_motors(controller, true);

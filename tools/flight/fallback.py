@@ -12,7 +12,7 @@ _FASTEST_RATE_LOOP_1_S = 12.0
 def fallback_options(vehicle: Vehicle) -> list[str]:
     """Command-line options of the C flight controller's fallback.
 
-    The rate loop is placed at half the motors' bandwidth, the attitude loop at a quarter of the rate loop.
+    The rate loop is placed at half the motors' bandwidth, the attitude loop at a third of the rate loop.
 
     Args:
       vehicle: what flies.
@@ -20,7 +20,7 @@ def fallback_options(vehicle: Vehicle) -> list[str]:
     _, linear, quadratic = vehicle.thrust_curve_n
     slope_n = 0.5 * (linear + 2 * quadratic * vehicle.hover_rotor_speed)  # of one rotor, per motor setpoint
     arm_x, arm_y = np.abs(vehicle.rotor_position_m[:, :2]).mean(0)
-    lag_s = 0.5 * (vehicle.motor_rise_s + vehicle.motor_fall_s)
+    lag_s = 2 / (1 / vehicle.motor_rise_s + 1 / vehicle.motor_fall_s)  # a torque is one pair up, the other down
     rate_loop_1_s = min(_FASTEST_RATE_LOOP_1_S, 0.5 / lag_s)
     levers_m = np.array([arm_y, arm_x, vehicle.torque_constant_m])
     gains = rate_loop_1_s * np.asarray(vehicle.inertia_kg_m2) / (4 * slope_n * levers_m)
@@ -31,7 +31,7 @@ def fallback_options(vehicle: Vehicle) -> list[str]:
         "--rate-gain-roll": gains[0],
         "--rate-gain-pitch": gains[1],
         "--rate-gain-yaw": gains[2],
-        "--attitude-gain": rate_loop_1_s / 4,
+        "--attitude-gain": rate_loop_1_s / 3,
         "--climb-gain": climb,
     }
     return [text for name, value in values.items() for text in (name, f"{float(value):.6g}")]
