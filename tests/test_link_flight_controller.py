@@ -333,7 +333,7 @@ def test_a_runtime_that_dies_and_returns_is_used_again(simulators: Callable[...,
     path.unlink()
     path.symlink_to(second.path)
     runtime = Runtime(second, session_id=2)
-    found = simulator.fly(10, 14 * STEP_US)
+    found = simulator.fly(60, 14 * STEP_US)
     assert found[-1].source == MotorSource.POLICY
     assert runtime.count(Setpoint) == 1  # told again, although the simulator said it once
     assert simulator.end() == 0
@@ -349,7 +349,7 @@ def test_a_tcp_runtime_that_returns_is_used_again(simulators: Callable[..., Simu
     runtime.stop()
     assert simulator.fly(5, 6 * STEP_US)[-1].source == MotorSource.FALLBACK
     runtime = Runtime(TcpListenTransport("127.0.0.1", port), session_id=2)
-    assert simulator.fly(10, 11 * STEP_US)[-1].source == MotorSource.POLICY
+    assert simulator.fly(60, 11 * STEP_US)[-1].source == MotorSource.POLICY
     runtime.stop()
 
 
@@ -363,7 +363,7 @@ def test_a_runtime_restarted_behind_a_line_that_stays_is_greeted_anew(
     runtime.stop(close=False)
     assert simulator.fly(200, 6 * STEP_US)[-1].source == MotorSource.FALLBACK
     runtime = Runtime(pty, session_id=2)
-    assert simulator.fly(10, 206 * STEP_US)[-1].source == MotorSource.POLICY
+    assert simulator.fly(60, 206 * STEP_US)[-1].source == MotorSource.POLICY
     assert runtime.count(Hello) >= 1
     runtime.stop()
 
