@@ -27,6 +27,8 @@ class Stage:
       learning_rate: (first, last); falls along a half cosine.
       acceleration_m_s2: largest acceleration of the references.
       velocity_weight: cost of velocity error, per m/s.
+      position_soft_m: below this distance the cost of position error rounds off.
+      velocity_soft_m_s: the same for velocity error.
       action_weight: cost of a change of the action.
     """
 
@@ -37,6 +39,8 @@ class Stage:
     learning_rate: tuple[float, float]
     acceleration_m_s2: float
     velocity_weight: float
+    position_soft_m: float = 0.02
+    velocity_soft_m_s: float = 0.05
     action_weight: float = 0.1
 
     def __post_init__(self) -> None:
@@ -46,6 +50,8 @@ class Stage:
             ("gradient_decay", 0.0, 1.0),
             ("acceleration_m_s2", 0.0, 50.0),
             ("velocity_weight", 0.0, 100.0),
+            ("position_soft_m", 1e-6, 10.0),
+            ("velocity_soft_m_s", 1e-6, 10.0),
             ("action_weight", 0.0, 100.0),
         ):
             if not low <= getattr(self, name) <= high:

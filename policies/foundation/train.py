@@ -111,8 +111,8 @@ def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Ar
     )
     overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
     total = (
-        distance(loop.state.position - position, 0.02)
-        + stage.velocity_weight * distance(loop.state.velocity - velocity, 0.05)
+        distance(loop.state.position - position, stage.position_soft_m)
+        + stage.velocity_weight * distance(loop.state.velocity - velocity, stage.velocity_soft_m_s)
         + 0.02 * distance(loop.state.angular_velocity, 0.5)
         + 0.1 * heading
         + stage.action_weight * distance(loop.action - before.action, 0.05)
