@@ -15,6 +15,7 @@ import pytest
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import train
+from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
 
 TINY = Recipe(
@@ -36,7 +37,7 @@ class Stop(Exception):
 
 
 def run(folder: Path, recipe: Recipe = TINY, stop_at: int = 0, seed: int = 0) -> np.ndarray:
-    def report(update: int, loss: float, line: train.Progress | None) -> None:
+    def report(update: int, loss: float, line: Progress | None) -> None:
         assert np.isfinite(loss)
         if update == stop_at:
             raise Stop
@@ -77,7 +78,9 @@ def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         run(tmp_path, stop_at=5)
     with pytest.raises(ConfigError, match="another recipe"):
-        run(tmp_path, dataclasses.replace(TINY, vehicles=32))
+        run(tmp_path, dataclasses.replace(TINY, clip_norm=0.6))
+    with pytest.raises(ConfigError, match="seed"):
+        run(tmp_path, seed=1)
 
 
 def test_loss_falls(tmp_path: Path) -> None:

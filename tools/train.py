@@ -39,6 +39,7 @@ def foundation(
     devices = os.cpu_count() or 1
     os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={devices}")
     from haltere.policies.foundation import train as training
+    from haltere.policies.foundation.checkpoint import Progress as Line
     from haltere.policies.foundation.curve import draw_curve
     from haltere.policies.foundation.recipe import load_recipe
     from haltere.tools.training_card import write_trained
@@ -62,7 +63,7 @@ def foundation(
         task = bar.add_task("compiling", total=plan.updates, scores="")
         shown = ""
 
-        def report(update: int, loss: float, line: training.Progress | None) -> None:
+        def report(update: int, loss: float, line: Line | None) -> None:
             nonlocal shown
             if line is not None:
                 shown = f"steady {100 * line.steady_error_m:.1f} cm, stable {100 * line.stable:.0f} %"

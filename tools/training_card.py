@@ -11,14 +11,14 @@ import numpy as np
 
 from haltere.policies.card import Card
 from haltere.policies.export.onnx_file import write_policy
+from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.recipe import Recipe
 from haltere.policies.foundation.student import Weights
-from haltere.policies.foundation.train import Progress
 from haltere.tools import provenance
 
 
 def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, seed: int, path: Path) -> Path:
-    """Writes the policy file, and a record of the training beside it (`record.json`).
+    """Writes the policy file, and a record of the training beside it (`record.json`, `record.md`).
 
     Args:
       weights: the student.
@@ -55,4 +55,18 @@ def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, se
     record: dict[str, Any] = {"training": card.name, **card.provenance, "scores": card.scores}
     record["curve"] = [row._asdict() for row in progress]
     path.with_name("record.json").write_text(json.dumps(record, indent=1) + "\n")
+    path.with_name("record.md").write_text(as_markdown(record))
     return written
+
+
+def as_markdown(record: dict[str, Any]) -> str:
+    """The record of a training as Markdown: where it came from, and the learning curve."""
+    lines = [f"### training of {record['training']}", ""]
+    for name in ("command", "seed", "commit", "date", "machine", "training_s", "steps_with_gradient"):
+        lines.append(f"- {name}: {record[name]}")
+    columns = ("update", "stage", "seconds", "loss", "stable", "steady_error_m", "figure_eight_m")
+    lines += ["", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in record["curve"]:
+        cells = (f"{row[name]:.4g}" if isinstance(row[name], float) else str(row[name]) for name in columns)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

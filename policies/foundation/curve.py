@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 
-from haltere.policies.foundation.train import Progress
+from haltere.policies.foundation.checkpoint import Progress
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

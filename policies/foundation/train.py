@@ -6,8 +6,6 @@ cut between them, so that the policy meets the long run (drift, limit cycles) at
 
 from __future__ import annotations
 
-import csv
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +20,8 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from haltere.policies.contract import HIDDEN_SIZE
-from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import evaluate, student
+from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
 from haltere.policies.foundation.population import Line, Population, load_population, sample, sample_line
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, Reference, advance, fade, start
@@ -50,19 +48,6 @@ class Training(NamedTuple):
     optimiser: Any
     fleet: Fleet
     update: jax.Array
-
-
-class Progress(NamedTuple):
-    """One line of the learning curve."""
-
-    update: int
-    stage: str
-    seconds: float
-    loss: float
-    gradient_norm: float
-    stable: float
-    steady_error_m: float
-    figure_eight_m: float
 
 
 def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Reference:
@@ -233,42 +218,6 @@ def validate(weights: student.Weights, recipe: Recipe, population: Population) -
     return float(hover.stable.mean()), float(np.median(hover.error_m)), float(np.median(eight))
 
 
-def save(training: Training, progress: list[Progress], seconds: float, path: Path) -> None:
-    """Writes a checkpoint in one step: a kill leaves the old one or the new one."""
-    leaves: dict[str, Any] = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(training))}
-    rows = np.array([tuple(map(str, row)) for row in progress]) if progress else np.zeros((0, 8), str)
-    scratch = path.with_suffix(".part")
-    with scratch.open("wb") as file:
-        np.savez(file, rows=rows, seconds=seconds, **leaves)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-
-
-def restore(like: Training, path: Path) -> tuple[Training, list[Progress], float]:
-    """Reads a checkpoint.
-
-    Raises:
-      ConfigError: it belongs to another recipe.
-    """
-    treedef, shapes = jax.tree.structure(like), [leaf.shape for leaf in jax.tree.leaves(like)]
-    with np.load(path) as file:
-        leaves = [file[str(i)] for i in range(len(shapes)) if str(i) in file]
-        if [leaf.shape for leaf in leaves] != shapes:
-            raise ConfigError(f"{path} belongs to another recipe: choose another --output, or pass --restart")
-        rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
-        seconds = float(file["seconds"])
-    return jax.tree.unflatten(treedef, leaves), rows, seconds
-
-
-def write_curve(progress: list[Progress], path: Path) -> None:
-    """Writes the learning curve as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Progress._fields)
-        writer.writerows(progress)
-
-
 def train(
     recipe: Recipe,
     seed: int,
@@ -286,10 +235,13 @@ def train(
       restart: ignore a checkpoint.
     Returns:
       The weights, and the learning curve.
+    Raises:
+      ConfigError: the population is wrong, or the checkpoint belongs to another training.
     """
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
+    identity = f"{recipe}, {population}, seed {seed}"
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -310,7 +262,7 @@ def train(
     progress: list[Progress] = []
     seconds = 0.0
     if checkpoint.exists() and not restart:
-        training, progress, seconds = restore(training, checkpoint)
+        training, progress, seconds = restore(training, identity, checkpoint)
     training = place(training)
 
     done, end = int(training.update), 0
@@ -334,7 +286,7 @@ def train(
                 scores = validate(training.weights, recipe, population)
                 line = Progress(done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
-                save(training, progress, seconds, checkpoint)
+                save(training, progress, seconds, identity, checkpoint)
                 write_curve(progress, output / "curve.csv")
             report(done, float(loss), line)
         seconds += time.monotonic() - clock

@@ -1,0 +1,77 @@
+"""Checkpoints and learning curve of a training."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from haltere.policies.errors import ConfigError
+
+
+class Progress(NamedTuple):
+    """One line of the learning curve."""
+
+    update: int
+    stage: str
+    seconds: float
+    loss: float
+    gradient_norm: float
+    stable: float
+    steady_error_m: float
+    figure_eight_m: float
+
+
+def save(training: Any, progress: list[Progress], seconds: float, identity: str, path: Path) -> None:
+    """Writes a checkpoint in one step: a kill leaves the old one or the new one.
+
+    Args:
+      training: any pytree of arrays.
+      progress: the learning curve so far.
+      seconds: time spent so far, s.
+      identity: of recipe, population and seed; only a training of the same may go on from here.
+      path: the file.
+    """
+    leaves: dict[str, Any] = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(training))}
+    rows = np.array([tuple(map(str, row)) for row in progress]) if progress else np.zeros((0, 8), str)
+    scratch = path.with_suffix(".part")
+    with scratch.open("wb") as file:
+        np.savez(file, rows=rows, seconds=seconds, identity=identity, **leaves)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def restore(like: Any, identity: str, path: Path) -> tuple[Any, list[Progress], float]:
+    """Reads a checkpoint.
+
+    Args:
+      like: a pytree of the same structure.
+      identity: as given to `save`.
+      path: the file.
+    Returns:
+      The pytree, the learning curve, the time spent in s.
+    Raises:
+      ConfigError: it belongs to another recipe, population or seed.
+    """
+    with np.load(path) as file:
+        if "identity" not in file or str(file["identity"]) != identity:
+            raise ConfigError(
+                f"{path} belongs to another recipe, population or seed: choose another --output, or pass --restart"
+            )
+        leaves = [file[str(i)] for i in range(len(jax.tree.leaves(like)))]
+        rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
+        seconds = float(file["seconds"])
+    return jax.tree.unflatten(jax.tree.structure(like), leaves), rows, seconds
+
+
+def write_curve(progress: list[Progress], path: Path) -> None:
+    """Writes the learning curve as CSV."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Progress._fields)
+        writer.writerows(progress)
