@@ -41,6 +41,16 @@ def test_wide_population_has_late_and_hard_vehicles() -> None:
     assert set(latency) == {0, 1, 2, 3}
 
 
+def test_shaped_population_is_the_wide_one_in_other_shapes() -> None:
+    wide, shaped = load_population("wide"), load_population("shaped")
+    assert shaped.mass_kg == wide.mass_kg
+    vehicle = sample(jax.random.key(0), COUNT, shaped)
+    ratio = np.log(np.asarray(vehicle.inertia[1] / vehicle.inertia[0]) / 1.024)
+    assert np.isclose(ratio.std(), shaped.inertia_spread * 2**0.5, rtol=0.1)
+    aspect = np.log(np.asarray(-vehicle.rotor_y[0] / vehicle.rotor_x[0])) / 2
+    assert np.isclose(aspect.std(), shaped.aspect_spread, rtol=0.1)
+
+
 def test_draws_depend_on_the_key_alone() -> None:
     population = load_population("wide")
     first, again, other = (sample(jax.random.key(k), 8, population) for k in (1, 1, 2))

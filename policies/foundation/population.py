@@ -52,6 +52,8 @@ class Population:
     strong_yaw_fraction: float = 0.0
     strong_yaw_torque_constant_m: float = 0.05
     sluggish_fraction: float = 0.0
+    aspect_spread: float = 0.0
+    inertia_spread: float = 0.0
     fast_motor_rise_s: float = 0.03
     drag_per_mass_s: Range = (0.0, 0.0)
     latency_share: tuple[float, ...] = (1.0,)
@@ -95,7 +97,8 @@ def load_population(path: str | Path) -> Population:
     """Reads a population from TOML.
 
     Args:
-      path: a file, or the name of a shipped population (`raptor`, `wide`).
+      path: a file, or the name of a shipped population (`raptor`, `wide`, `shaped`). A key `base` names the
+        population whose values hold where the file has none.
     Raises:
       ConfigError: the file, a key or a value is wrong.
     """
@@ -103,13 +106,15 @@ def load_population(path: str | Path) -> Population:
     if not file.suffix:
         file = Path(__file__).with_name(f"{path}.toml")
     if not file.exists():
-        raise ConfigError(f"no population {path!s}: give a TOML file, or one of raptor, wide")
+        raise ConfigError(f"no population {path!s}: give a TOML file, or one of raptor, wide, shaped")
     try:
         table = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: not TOML: {error}") from error
     known = {field.name: field for field in dataclasses.fields(Population)}
     values: dict[str, Any] = {}
+    if "base" in table:
+        values = dataclasses.asdict(load_population(table.pop("base")))
     for key, value in table.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
@@ -169,6 +174,9 @@ def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
     )
     roll_inertia = full_thrust / 4 * arm / torque_to_inertia
     inertia = roll_inertia * jnp.array([[1.0], [_PITCH_TO_ROLL_INERTIA], [_YAW_TO_ROLL_INERTIA]])
+    shape = jax.random.fold_in(key, 1)
+    inertia = inertia * jnp.exp(population.inertia_spread * jax.random.normal(shape, (3, vehicles)))
+    aspect = jnp.exp(population.aspect_spread * jax.random.normal(jax.random.fold_in(key, 2), (vehicles,)))
 
     torque_constant = jnp.where(
         chance(population.strong_yaw_fraction),
@@ -183,8 +191,8 @@ def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
     return Quadrotor(
         mass=mass,
         inertia=inertia,
-        rotor_x=reach * jnp.array([[1.0], [-1.0], [-1.0], [1.0]]),
-        rotor_y=reach * jnp.array([[-1.0], [-1.0], [1.0], [1.0]]),
+        rotor_x=reach / aspect * jnp.array([[1.0], [-1.0], [-1.0], [1.0]]),
+        rotor_y=reach * aspect * jnp.array([[-1.0], [-1.0], [1.0], [1.0]]),
         thrust_curve=jnp.broadcast_to(curve[:, None], (3, 4, vehicles)),
         torque_constant=torque_constant,
         motor_rise=uniform(min(population.fast_motor_rise_s, population.motor_rise_s[0]), population.motor_rise_s[1]),

@@ -27,6 +27,7 @@ class Stage:
       learning_rate: (first, last); falls along a half cosine.
       acceleration_m_s2: largest acceleration of the references.
       velocity_weight: cost of velocity error, per m/s.
+      population: name or path; by default the recipe's.
       position_soft_m: below this distance the cost of position error rounds off.
       velocity_soft_m_s: the same for velocity error.
       action_weight: cost of a change of the action.
@@ -39,6 +40,7 @@ class Stage:
     learning_rate: tuple[float, float]
     acceleration_m_s2: float
     velocity_weight: float
+    population: str = ""
     position_soft_m: float = 0.02
     velocity_soft_m_s: float = 0.05
     action_weight: float = 0.1
@@ -63,7 +65,7 @@ class Recipe:
     """The whole recipe.
 
     Attributes:
-      population: name or path of the population.
+      population: name or path of the population, of stages that name no other.
       vehicles: how many are flown at once.
       redraw: share of vehicles drawn anew per update.
       validation_vehicles: how many are flown to judge the policy; never trained on.

@@ -241,7 +241,8 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
-    identity = f"{recipe}, {population}, seed {seed}"
+    populations = [load_population(name) for name in {stage.population for stage in recipe.stages} - {""}]
+    identity = f"{recipe}, {population}, {populations}, seed {seed}"
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -274,7 +275,8 @@ def train(
             training = training._replace(
                 optimiser=jax.device_put(_optimiser(recipe, stage).init(training.weights), everywhere)
             )
-        update = make_update(recipe, stage, population, seed, mesh)
+        flown = load_population(stage.population) if stage.population else population
+        update = make_update(recipe, stage, flown, seed, mesh)
         clock = time.monotonic()
         while done < end:
             training, loss, norm = update(training)
