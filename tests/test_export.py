@@ -246,6 +246,11 @@ def test_specs_are_whole() -> None:
     assert sum(field.size for field in OBSERVATION_SPEC) == 22
 
 
+def test_native_library_leaves_small_numbers_alone() -> None:
+    load_policy(FOUNDATION, "c")
+    assert np.float32(1e-40) * np.float32(0.5) > 0
+
+
 def test_native_library_has_prefixed_symbols_only() -> None:
     from haltere.policies.export.c_source import build_library
 

@@ -25,9 +25,20 @@ from haltere.policies.native import build
 from haltere.policies.policy_file import PolicyFile
 
 NAME = "haltere_policy"
-OPTIMISE = ("-O3", "-ffast-math")
-TARGET_FLAGS = (*OPTIMISE, "-march=native")
-"""Flags for this machine's own use; the 1e-5 of the self-test holds with them."""
+TARGET_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fassociative-math",
+    "-freciprocal-math",
+    "-fno-signed-zeros",
+    "-fno-trapping-math",
+    "-fno-math-errno",
+)
+"""Flags for this machine's own use; the 1e-5 of the self-test holds with them.
+
+Not `-ffast-math`: a shared library linked with it makes the whole process flush small numbers to zero, and
+code compiled with it may not see a NaN.
+"""
 
 _HEADER = """\
 /* {name}, contract {contract}. Made by `haltere export`; do not edit.
