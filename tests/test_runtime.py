@@ -7,22 +7,18 @@ import math
 import pkgutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from runtime_line import HERE, STEP_US, ZERO, Line, StandIn, hello, setpoint, state
 
-from haltere.firmware_bridge.client_c.programs import flight_controller_program
-from haltere.firmware_bridge.link.frame import FrameDecoder, encode
-from haltere.firmware_bridge.link.inproc import pair
+from haltere.firmware_bridge.link.frame import encode
 from haltere.firmware_bridge.link.messages import (
     SCHEMA_HASH,
-    Action,
     Fault,
     FaultCode,
     Heartbeat,
@@ -30,116 +26,16 @@ from haltere.firmware_bridge.link.messages import (
     LifeCycle,
     Message,
     Mode,
-    Motors,
-    MotorSource,
     ParameterSet,
     ParameterValue,
     Role,
     Setpoint,
     State,
-    Status,
     StatusFlag,
 )
-from haltere.firmware_bridge.link.pty import PtyTransport
-from haltere.firmware_bridge.link.transport import Transport
-from haltere.firmware_bridge.runtime.black_box import RECORD, BlackBox, read_black_box
-from haltere.firmware_bridge.runtime.latency import LatencyHistogram
-from haltere.firmware_bridge.runtime.loop import PARAMETERS, Limits, Runtime, serve
-from haltere.policies.contract import FloatArray, Policy
-from haltere.policies.errors import ConfigError, LinkError
-from haltere.policies.policy_file import RecurrentPolicy, load_policy
-from haltere.policies.zoo.shipped import FOUNDATION
-
-STEP_US = 10_000
-LEVEL = (1.0, 0.0, 0.0, 0.0)
-ZERO = (0.0, 0.0, 0.0)
-HERE = (1.0, -2.0, 3.0)
-
-
-def state(valid_us: int = STEP_US, **changes: Sequence[float]) -> State:
-    values: dict[str, Sequence[float]] = {
-        "position_world_m": HERE,
-        "quat_wxyz": LEVEL,
-        "velocity_world_m_s": ZERO,
-        "angular_velocity_body_rad_s": ZERO,
-    }
-    return State(valid_us % 2**32, **{**values, **changes})
-
-
-def setpoint(valid_us: int = STEP_US, position: Sequence[float] = HERE, yaw_rad: float = 0.0, **changes) -> Setpoint:
-    values = {"velocity_world_m_s": ZERO, "acceleration_world_m_s2": ZERO, **changes}
-    return Setpoint(valid_us % 2**32, position, yaw_rad=yaw_rad, **values)
-
-
-def hello(session_id: int = 7, schema_hash: int = SCHEMA_HASH) -> Hello:
-    return Hello(schema_hash, Role.FLIGHT_CONTROLLER, session_id, 100, f"vehicle {session_id}")
-
-
-class StandIn:
-    """A policy that notes what it is asked, and answers what it is told to."""
-
-    def __init__(self, *answers: Sequence[float] | Exception) -> None:
-        self.answers = list(answers)
-        self.observations: list[FloatArray] = []
-        self.advanced: list[bool] = []
-        self.resets = 0
-
-    def reset(self) -> None:
-        self.resets += 1
-
-    def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:
-        self.observations.append(observation.copy())
-        self.advanced.append(advance)
-        answer = self.answers.pop(0) if self.answers else (0.1, 0.2, 0.3, 0.4)
-        if isinstance(answer, Exception):
-            raise answer
-        return np.array(answer, np.float32)
-
-
-class Line:
-    """A runtime, and the far end of its line."""
-
-    def __init__(self, policy: Policy | None = None, black_box: BlackBox | None = None) -> None:
-        self.far, near = pair()
-        self.policy = policy or StandIn()
-        self.runtime = Runtime(self.policy, near, "stand-in", black_box)
-        self.decoder = FrameDecoder()
-        self.sequence = 0
-        self.received: list[Message] = []
-        self.ignored = StatusFlag.DEADLINE_MISSED  # of a busy machine
-
-    def give(self, *messages: Message, time_us: int | None = None) -> list[Message]:
-        """Sends messages in one piece; returns what the runtime says to them, but for its telemetry."""
-        data = b""
-        for message in messages:
-            stamp = getattr(message, "valid_us", 0) if time_us is None else time_us
-            data += encode(message, self.sequence, stamp)
-            self.sequence += 1
-        return self.give_bytes(data)
-
-    def give_bytes(self, data: bytes) -> list[Message]:
-        self.far.write(data)
-        self.runtime.turn(0.0)
-        got = [message for message, *_ in self.decoder.feed(self.far.read(0.0))]
-        for message in got:
-            if isinstance(message, Action):
-                message.status &= ~self.ignored
-        self.received += got
-        return [message for message in got if not isinstance(message, Heartbeat | Status)]
-
-    def answer(self, *messages: Message, time_us: int | None = None) -> Action:
-        (action,) = self.give(*messages, time_us=time_us)
-        assert isinstance(action, Action)
-        return action
-
-    def begin(self, *messages: Message) -> Line:
-        first, *_ = self.give(hello(), *messages)
-        assert isinstance(first, Hello)
-        return self
-
-    def close(self) -> None:
-        self.far.close()
-        self.runtime.session.transport.close()
+from haltere.firmware_bridge.runtime.loop import PARAMETERS, Limits
+from haltere.policies.contract import FloatArray
+from haltere.policies.policy_file import RecurrentPolicy
 
 
 @pytest.fixture
@@ -152,11 +48,6 @@ def line() -> Iterator[Line]:
 @pytest.fixture
 def connected(line: Line) -> Line:
     return line.begin(setpoint())
-
-
-@pytest.fixture(scope="module")
-def foundation() -> RecurrentPolicy:
-    return load_policy(FOUNDATION)[0]
 
 
 # --- Whom it serves
@@ -607,213 +498,6 @@ def test_parameters_have_effect(connected: Line) -> None:
     connected.give(ParameterSet("setpoint_timeout", 0.05), ParameterSet("state_timeout", 0.002))
     assert connected.answer(state(), time_us=STEP_US + 2001).status == StatusFlag.STALE_STATE
     assert connected.answer(state(STEP_US + 50_001)).status == StatusFlag.SETPOINT_STALE
-
-
-# --- What it leaves behind
-
-
-@pytest.mark.parametrize("scale", [3.0, 300.0, 50_000.0])
-def test_percentiles_are_those_of_numpy(scale: float) -> None:
-    values_us = scale * np.random.default_rng(1).lognormal(0, 0.8, 5000)
-    histogram = LatencyHistogram()
-    for value in values_us:
-        histogram.add(round(1000 * value))
-    assert histogram.count == 5000
-    assert histogram.max_us == pytest.approx(values_us.max(), abs=1e-3)
-    for percent in (1, 50, 90, 99, 99.9):
-        exact = max(1.0, float(np.percentile(values_us, percent)))
-        assert exact * 0.99 <= histogram.percentile_us(percent) <= exact * 1.08
-    assert histogram.percentile_us(100) == histogram.max_us
-
-
-def test_a_histogram_takes_anything() -> None:
-    histogram = LatencyHistogram()
-    assert histogram.percentile_us(50) == 0.0
-    for value_ns in (0, 999, 10**12):
-        histogram.add(value_ns)
-    assert histogram.count == 3
-    assert histogram.max_us == 1e9
-
-
-def test_the_black_box_holds_each_answer(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "black_box.bin"
-    line = Line(StandIn([0.5] * 4), BlackBox(path, 8)).begin(setpoint())
-    for i in range(1, 12):
-        line.answer(state(i * STEP_US, position_world_m=(1.0 + i, -2.0, math.nan if i == 9 else 3.0)))
-        line.give_bytes(b"garbage\0")
-    records = read_black_box(path)
-    assert list(records["index"]) == list(range(4, 12))
-    assert list(records["state_valid_us"]) == [i * STEP_US for i in range(4, 12)]
-    assert list(records["mode"]) == [Mode.SAFE if i == 9 else Mode.FAST for i in range(4, 12)]
-    assert records["status"][5] & StatusFlag.NONFINITE_STATE
-    assert list(records["frames_dropped"]) == list(range(3, 11))
-    assert records["observation"][-1] == pytest.approx(line.runtime._reflex.observation)
-    assert records["action"][-1] == pytest.approx([0.1, 0.2, 0.3, 0.4])
-    assert set(records["life_cycle"]) == {LifeCycle.ACTIVE}
-    assert np.all(np.diff(records["time_ns"].astype(np.int64)) > 0)
-    line.close()
-
-
-def test_a_restart_keeps_the_black_box_of_the_run_before(tmp_path: Path) -> None:
-    path = tmp_path / "black_box.bin"
-    for valid_us in (1, 2):
-        box = BlackBox(path, 4)
-        box.write(5, valid_us, 0, 0, 0, 0, 0, np.zeros(22, np.float32), [0.0] * 4)
-    assert list(read_black_box(path)["state_valid_us"]) == [2]
-    assert list(read_black_box(tmp_path / "black_box.bin.previous")["state_valid_us"]) == [1]
-
-
-def test_a_black_box_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"black box .*cannot be written"):
-        BlackBox(tmp_path / "file" / "black_box.bin")
-
-
-WRITER = """
-import sys
-from pathlib import Path
-import numpy as np
-from haltere.firmware_bridge.runtime.black_box import BlackBox
-box = BlackBox(Path(sys.argv[1]), 64)
-i = 0
-while True:
-    i += 1
-    box.write(i, i, i, 0, 3, 0, 0, np.full(22, i, np.float32), [float(i)] * 4)
-    if i % 100 == 0:
-        print(i, flush=True)
-"""
-
-
-def test_the_black_box_survives_the_kill_of_its_process(tmp_path: Path) -> None:
-    path = tmp_path / "black_box.bin"
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        told = [int(writer.stdout.readline()) for _ in range(5)][-1]
-        writer.kill()
-    records = read_black_box(path)
-    assert 63 <= len(records) <= 64
-    assert records["index"][-1] >= told
-    assert np.all(np.diff(records["index"].astype(np.int64)) == 1)
-    for name in ("time_ns", "state_valid_us", "inference_ns"):
-        assert np.array_equal(records[name], records["index"])
-    assert np.array_equal(records["observation"][:, 21], records["index"].astype(np.float32))
-    assert path.stat().st_size == 64 * RECORD.itemsize
-
-
-# --- The serving loop, with the C flight controller
-
-
-class Served:
-    """`serve` in a thread, behind a pseudo-terminal, and the C flight controller at its other end."""
-
-    def __init__(self, policy: Policy) -> None:
-        self.pty = PtyTransport()
-        self.events: list[str] = []
-        self.stop = threading.Event()
-        lines = [self.pty]
-
-        def open_line() -> PtyTransport:
-            if not lines:
-                raise LinkError("no line")
-            return lines.pop()
-
-        arguments = (policy, open_line, "stand-in", self.stop.is_set, None, self.events.append)
-        self.thread = threading.Thread(target=serve, args=arguments, daemon=True)
-        self.thread.start()
-        self.controller: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [str(flight_controller_program()), "--port", self.pty.path, "--lockstep-wait-us", "300000"]
-        self.controller = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        self.decoder = FrameDecoder()
-
-    def step(self, message: State) -> Motors:
-        assert self.controller is not None
-        assert self.controller.stdin is not None
-        assert self.controller.stdout is not None
-        self.controller.stdin.write(encode(message, 0, message.valid_us))
-        while True:
-            for motors, *_ in self.decoder.feed(self.controller.stdout.read(4096)):
-                assert isinstance(motors, Motors)
-                return motors
-
-    def kill(self) -> None:
-        if self.controller is not None:
-            self.controller.kill()
-            self.controller.communicate()
-
-    def end(self) -> None:
-        self.kill()
-        self.stop.set()
-        self.thread.join(5)
-        assert not self.thread.is_alive()
-
-
-@pytest.fixture
-def served() -> Iterator[Callable[[Policy], Served]]:
-    running: list[Served] = []
-
-    def make(policy: Policy) -> Served:
-        running.append(Served(policy))
-        running[-1].start()
-        return running[-1]
-
-    yield make
-    for each in running:
-        each.end()
-
-
-def test_the_c_flight_controller_flies_the_policy(
-    served: Callable[[Policy], Served], foundation: RecurrentPolicy
-) -> None:
-    stack = served(foundation)
-    for i in range(1, 50):
-        motors = stack.step(state(i * STEP_US))
-        assert (motors.source, motors.mode, motors.state_valid_us) == (MotorSource.POLICY, Mode.FAST, i * STEP_US)
-    lost = stack.step(state(50 * STEP_US, position_world_m=(math.nan, 0.0, 0.0)))
-    assert (lost.source, lost.status & StatusFlag.NONFINITE_STATE) == (MotorSource.FALLBACK, StatusFlag.NONFINITE_STATE)
-    assert stack.step(state(51 * STEP_US)).source == MotorSource.POLICY
-
-
-def test_a_restarted_c_flight_controller_is_served_anew(served: Callable[[Policy], Served]) -> None:
-    policy = StandIn()
-    stack = served(policy)
-    assert stack.step(state(9_000_000)).source == MotorSource.POLICY
-    stack.kill()
-    resets = policy.resets
-    stack.start()
-    sources = [stack.step(state(i * STEP_US)).source for i in range(1, 4)]
-    assert sources[-1] == MotorSource.POLICY
-    assert policy.resets == resets + 1
-
-
-def test_a_policy_that_raises_leaves_the_c_flight_controller_on_its_fallback(
-    served: Callable[[Policy], Served],
-) -> None:
-    stack = served(StandIn([0.5] * 4, [0.5] * 4, ValueError("broken")))
-    sources = [stack.step(state(i * STEP_US)).source for i in range(1, 8)]
-    assert sources == [MotorSource.POLICY] * 2 + [MotorSource.FALLBACK] * 5
-    stack.end()
-    assert stack.events[-1] == "the policy failed in flight: ValueError('broken')"
-
-
-def test_a_line_that_closes_is_opened_again() -> None:
-    opened: list[float] = []
-    events: list[str] = []
-
-    def open_line() -> Transport:
-        opened.append(time.monotonic())
-        if len(opened) == 1:
-            raise LinkError("no such device")
-        far, near = pair()
-        far.close()
-        return near
-
-    serve(StandIn(), open_line, "stand-in", lambda: len(opened) >= 4, None, events.append)
-    assert events[0] == "no such device; trying again"
-    assert events[1].startswith("serving stand-in on")
-    assert "has closed" in events[2]
-    assert min(np.diff(opened)) > 0.09  # a line that closes at once does not keep the processor busy
 
 
 # --- What the board needs

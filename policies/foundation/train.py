@@ -241,7 +241,7 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
-    populations = [load_population(name) for name in {stage.population for stage in recipe.stages} - {""}]
+    populations = [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
     identity = f"{recipe}, {population}, {populations}, seed {seed}"
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
