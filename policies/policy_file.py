@@ -47,10 +47,10 @@ class OnnxPolicy:
         self._options = onnxruntime.RunOptions()
         # The buffers are the processor's own: there is nothing to wait for. Measured: a tenth faster.
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        self._initial = initial_hidden_state.reshape(1, HIDDEN_SIZE)
+        self._initial = initial_hidden_state
         self.observation = np.zeros((1, OBSERVATION_SIZE), np.float32)
         self._action = np.zeros((1, ACTION_SIZE), np.float32)
-        self._hidden = (np.zeros((1, HIDDEN_SIZE), np.float32), np.zeros((1, HIDDEN_SIZE), np.float32))
+        self._hidden = (np.zeros((1, 1, HIDDEN_SIZE), np.float32), np.zeros((1, 1, HIDDEN_SIZE), np.float32))
         # Two bindings that differ in which buffer is the hidden state's input and which its output.
         self._bindings = [self._bind(0, 1), self._bind(1, 0)]
         self._flat: FloatArray = self._action[0]
@@ -83,7 +83,7 @@ class OnnxPolicy:
     @property
     def hidden_state(self) -> FloatArray:
         """(16,) present hidden state."""
-        row: FloatArray = self._hidden[self._now][0]
+        row: FloatArray = self._hidden[self._now][0, 0]
         return row
 
     def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:

@@ -1,7 +1,7 @@
 """Writes a policy file: the student as one ONNX graph, with card and golden vectors inside.
 
-The graph is seven nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
-PYNQ images can read it.
+The graph is six nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
+PYNQ images can read it. The hidden state has the GRU's own shape (1, 1, 16): no node has to reshape it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.Mode
         helper.make_node("Gemm", ["observation", "input_weight", "input_bias"], ["input_sum"], transB=1),
         helper.make_node("Relu", ["input_sum"], ["features"]),
         helper.make_node("Reshape", ["features", "sequence_shape"], ["feature_sequence"]),
-        helper.make_node("Reshape", ["hidden_state", "sequence_shape"], ["hidden_sequence"]),
         helper.make_node(
             "GRU",
             [
@@ -74,24 +73,24 @@ def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.Mode
                 "gru_hidden_weight",
                 "gru_bias",
                 "",
-                "hidden_sequence",
+                "hidden_state",
             ],
-            ["", "last_hidden"],
+            ["", "next_hidden_state"],
             hidden_size=HIDDEN_SIZE,
             linear_before_reset=1,
         ),
-        helper.make_node("Reshape", ["last_hidden", "batch_shape"], ["next_hidden_state"]),
-        helper.make_node("Gemm", ["next_hidden_state", "output_weight", "output_bias"], ["action"], transB=1),
+        helper.make_node("Reshape", ["next_hidden_state", "batch_shape"], ["last"]),
+        helper.make_node("Gemm", ["last", "output_weight", "output_bias"], ["action"], transB=1),
     ]
 
-    def value(name: str, size: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])
+    def value(name: str, *shape: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     graph = helper.make_graph(
         nodes,
         "haltere_policy",
-        [value("observation", OBSERVATION_SIZE), value("hidden_state", HIDDEN_SIZE)],
-        [value("action", ACTION_SIZE), value("next_hidden_state", HIDDEN_SIZE)],
+        [value("observation", 1, OBSERVATION_SIZE), value("hidden_state", 1, 1, HIDDEN_SIZE)],
+        [value("action", 1, ACTION_SIZE), value("next_hidden_state", 1, 1, HIDDEN_SIZE)],
         [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
