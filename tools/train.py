@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from haltere.tools.cores import use_every_core
 
 train = typer.Typer(no_args_is_help=True)
 
@@ -31,13 +32,12 @@ def foundation(
     ] = 1.0,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
 ) -> None:
-    """Train the foundation policy (about 20 minutes on two cores).
+    """Train the foundation policy (less than half an hour on two cores).
 
     Resumes from the folder's checkpoint after a stop, to the same result. Leaves foundation.onnx, curve.csv,
     curve.png and checkpoint.npz in the folder.
     """
-    devices = os.cpu_count() or 1
-    os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={devices}")
+    devices = use_every_core()
     from haltere.policies.foundation import train as training
     from haltere.policies.foundation.checkpoint import Progress as Line
     from haltere.policies.foundation.curve import draw_curve

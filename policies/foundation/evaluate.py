@@ -1,13 +1,14 @@
 """Judges a policy over many vehicles at once: hover, figure-eights, late and noisy observations.
 
-Every policy that fits `PolicyStep` is judged by the same compiled functions, on the same vehicles, from the
+Every policy that fits `PolicyWith` is judged by the same compiled functions, on the same vehicles, from the
 same initial states.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import numpy as np
 
 from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
 from haltere.policies.foundation.population import Line
-from haltere.policies.foundation.rollout import Loop, PolicyStep, Reference, advance, start
+from haltere.policies.foundation.rollout import Loop, Reference, advance, start
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState
 
 NOISE = (0.01, 0.0, 0.05, 0.05)
@@ -40,11 +41,11 @@ class Trace(NamedTuple):
       alive: (V,) the vehicle never left the box.
     """
 
-    error: jax.Array
-    speed: jax.Array
-    vertical_speed: jax.Array
-    action_step: jax.Array
-    alive: jax.Array
+    error: np.ndarray
+    speed: np.ndarray
+    vertical_speed: np.ndarray
+    action_step: np.ndarray
+    alive: np.ndarray
 
 
 def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
@@ -115,10 +116,42 @@ def figure_eight(vehicles: int, period_s: float, amplitude_m: float = 1.0) -> Re
     )
 
 
-@partial(jax.jit, static_argnames=("policy", "steps"))
+PolicyWith = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+"""(weights, observation (22, V), hidden state (16, V)) -> (action (4, V), next hidden state)."""
+
+CHUNK = 50
+"""Control periods that are compiled as one program; longer flights call it again."""
+
+
+@partial(jax.jit, static_argnames=("policy",))
+def _chunk(
+    policy: PolicyWith,
+    parameters: Any,
+    vehicle: Quadrotor,
+    line: Line,
+    reference: Reference,
+    loop: Loop,
+    keys: jax.Array,
+) -> tuple[Loop, tuple[jax.Array, ...]]:
+    def decide(observation: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return policy(parameters, observation, hidden)
+
+    def tick(loop: Loop, key: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
+        noise = jax.random.normal(key, (18, vehicle.mass.shape[0]))
+        after = advance(decide, vehicle, line, reference, loop, noise, 20.0)
+        position, velocity = reference.at(after.time)
+        error = jnp.linalg.norm(after.state.position - position, axis=0)
+        relative = after.state.velocity - velocity
+        change = jnp.clip(after.action, -1, 1) - jnp.clip(loop.action, -1, 1)
+        action_step = jnp.sqrt((change**2).mean(0))
+        return after, (error, jnp.linalg.norm(relative, axis=0), relative[2], action_step)
+
+    return jax.lax.scan(tick, loop, keys)
+
+
 def roll_out(
-    policy: PolicyStep,
-    parameters: object,
+    policy: PolicyWith,
+    parameters: Any,
     vehicle: Quadrotor,
     line: Line,
     reference: Reference,
@@ -136,27 +169,17 @@ def roll_out(
       reference: trajectory.
       initial: initial states.
       key: random key of the noise.
-      steps: control periods of 10 ms.
+      steps: control periods of 10 ms, a multiple of `CHUNK`.
     """
-    count = vehicle.mass.shape[0]
-
-    def decide(observation: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return policy(parameters, observation, hidden)  # type: ignore[call-arg,arg-type]
-
-    def tick(loop: Loop, index: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
-        noise = jax.random.normal(jax.random.fold_in(key, index), (18, count))
-        after = advance(decide, vehicle, line, reference, loop, noise, 20.0)
-        position, velocity = reference.at(after.time)
-        error = jnp.linalg.norm(after.state.position - position, axis=0)
-        relative = after.state.velocity - velocity
-        change = jnp.clip(after.action, -1, 1) - jnp.clip(loop.action, -1, 1)
-        action_step = jnp.sqrt((change**2).mean(0))
-        return after, (error, jnp.linalg.norm(relative, axis=0), relative[2], action_step)
-
-    begin = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, count)), reference, 3)
-    end, rows = jax.lax.scan(tick, begin, jnp.arange(steps))
-    error, speed, vertical_speed, action_step = rows
-    return Trace(error, speed, vertical_speed, action_step, end.alive)
+    if steps % CHUNK:
+        raise ValueError(f"{steps} steps: expected a multiple of {CHUNK}")
+    loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, 3)
+    rows = []
+    for keys in jax.random.split(key, (steps // CHUNK, CHUNK)):
+        loop, row = _chunk(policy, parameters, vehicle, line, reference, loop, keys)
+        rows.append(row)
+    error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
+    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive))
 
 
 class Hover(NamedTuple):
@@ -182,8 +205,7 @@ class Hover(NamedTuple):
 def hover_scores(trace: Trace) -> Hover:
     """Summarises a hover."""
     last = int(NATIVE_RATE_HZ)
-    error, speed = np.asarray(trace.error), np.asarray(trace.speed)
-    alive = np.asarray(trace.alive)
+    error, speed, alive = trace.error, trace.speed, trace.alive
     stable = alive & (error[-last:].mean(0) < 0.5)
     stabilised = alive & (error[-last:] < 0.5).all(0) & (speed[-last:] < 0.5).all(0)
     outside = error >= 0.2
@@ -194,13 +216,13 @@ def hover_scores(trace: Trace) -> Hover:
         stabilised,
         error[-last:].mean(0),
         settle,
-        np.sqrt((np.asarray(trace.action_step)[-last:] ** 2).mean(0)),
-        np.sqrt((np.asarray(trace.vertical_speed)[-last:] ** 2).mean(0)),
+        np.sqrt((trace.action_step[-last:] ** 2).mean(0)),
+        np.sqrt((trace.vertical_speed[-last:] ** 2).mean(0)),
     )
 
 
 def tracking_rmse_m(trace: Trace, after_s: float = 1.0) -> np.ndarray:
     """Root mean square distance to the reference per vehicle, after the ramp; infinite where lost."""
-    error = np.asarray(trace.error)[int(after_s * NATIVE_RATE_HZ) :]
+    error = trace.error[int(after_s * NATIVE_RATE_HZ) :]
     rmse = np.sqrt((error**2).mean(0))
-    return np.where(np.asarray(trace.alive), rmse, np.inf)
+    return np.where(trace.alive, rmse, np.inf)

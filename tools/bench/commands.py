@@ -9,6 +9,7 @@ import typer
 
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.tools.bench.run import run_bench
+from haltere.tools.cores import use_every_core
 
 bench = typer.Typer(no_args_is_help=True)
 
@@ -35,6 +36,7 @@ def foundation(
     policy: Policy = FOUNDATION,
 ) -> None:
     """The foundation policy against RAPTOR's published weights: hover, figure-eights, latency, noise."""
+    use_every_core()
     from haltere.tools.bench.foundation import FoundationBench
 
     run_bench("foundation", FoundationBench(policy), quick, seed, check, record, picture)

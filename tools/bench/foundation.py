@@ -7,8 +7,9 @@ re-measured numbers, so that the comparison is known to be fair.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +19,14 @@ from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.population import Line, load_population, sample
 from haltere.policies.foundation.raptor import raptor_weights
+from haltere.policies.foundation.rollout import Reference
 from haltere.policies.plants.quadrotor import Quadrotor
 from haltere.policies.policy_file import read_policy
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.vehicle import Vehicle, load_vehicle
 from haltere.tools.bench.table import Rows
+
+Flown = TypeVar("Flown")
 
 OURS, RAPTOR = "Haltere", "RAPTOR"
 NAMED = ("crazyflie", "x500", "arpl", "soft", "flightmare")
@@ -114,11 +118,25 @@ class FoundationBench:
             draw(self.eights, rows, picture)
         return rows
 
-    def _fly_hover(self, who: Contestant, vehicle: Quadrotor, kind: str, line: Line, key: jax.Array) -> evaluate.Hover:
+    def _each(self, fly: Callable[[student.Weights], Flown]) -> list[tuple[str, Flown]]:
+        """Flies all contestants at once, each on a device of its own where there are enough."""
+        devices = jax.local_devices()
+
+        def on_device(index: int) -> Flown:
+            with jax.default_device(devices[index % len(devices)]):
+                return fly(self._contestants[index].weights)
+
+        with ThreadPoolExecutor() as pool:
+            flown = pool.map(on_device, range(len(self._contestants)))
+            return [(who.name, result) for who, result in zip(self._contestants, flown, strict=True)]
+
+    def _fly_hover(self, vehicle: Quadrotor, kind: str, line: Line, key: jax.Array) -> list[tuple[str, evaluate.Hover]]:
         count = vehicle.mass.shape[0]
         initial = evaluate.scatter(key, vehicle, kind)
-        return evaluate.hover_scores(
-            evaluate.roll_out(student.step, who.weights, vehicle, line, evaluate.still(count), initial, key, 500)
+        return self._each(
+            lambda weights: evaluate.hover_scores(
+                evaluate.roll_out(student.step, weights, vehicle, line, evaluate.still(count), initial, key, 500)
+            )
         )
 
     def _hover(
@@ -127,56 +145,53 @@ class FoundationBench:
         status("hover")
         line = _line(vehicles.mass.shape[0])
         noisy = _line(vehicles.mass.shape[0], noise=evaluate.NOISE)
-        for who in self._contestants:
-            ours = who.name == OURS
-            flown = self._fly_hover(who, vehicles, "paper", line, key)
+        for who, flown in self._fly_hover(vehicles, "paper", line, key):
             measure = "hover, paper's initial states: stabilised"
-            if ours:
-                rows.add(measure, who.name, 100 * flown.stabilised.mean(), "%")
+            if who == OURS:
+                rows.add(measure, who, 100 * flown.stabilised.mean(), "%")
             else:
-                rows.near(measure, who.name, 100 * flown.stabilised.mean(), "%", 92.2, 3.4)
+                rows.near(measure, who, 100 * flown.stabilised.mean(), "%", 92.2, 3.4)
             median, p95 = _percentiles(flown.settle_s[flown.stabilised])
-            rows.add("hover, paper's initial states: settled below 0.2 m, median", who.name, median, "s")
-            rows.add("hover, paper's initial states: settled below 0.2 m, p95", who.name, p95, "s")
+            rows.add("hover, paper's initial states: settled below 0.2 m, median", who, median, "s")
+            rows.add("hover, paper's initial states: settled below 0.2 m, p95", who, p95, "s")
 
-            flown = self._fly_hover(who, calm, "code", line, key)
+        for who, flown in self._fly_hover(calm, "code", line, key):
             median, p95 = _percentiles(100 * flown.error_m[flown.stabilised])
             measure = "hover, code's initial states: stabilised"
-            if ours:
-                rows.add(measure, who.name, 100 * flown.stabilised.mean(), "%")
-                rows.at_most("hover: steady error, no force, median", who.name, median, "cm", 1.0)
+            if who == OURS:
+                rows.add(measure, who, 100 * flown.stabilised.mean(), "%")
+                rows.at_most("hover: steady error, no force, median", who, median, "cm", 1.0)
             else:
-                rows.near(measure, who.name, 100 * flown.stabilised.mean(), "%", 96.5, 2.0)
-                rows.near("hover: steady error, no force, median", who.name, median, "cm", 2.1, 0.15)
-            rows.add("hover: steady error, no force, p95", who.name, p95, "cm")
+                rows.near(measure, who, 100 * flown.stabilised.mean(), "%", 96.5, 2.0)
+                rows.near("hover: steady error, no force, median", who, median, "cm", 2.1, 0.15)
+            rows.add("hover: steady error, no force, p95", who, p95, "cm")
 
-            flown = self._fly_hover(who, vehicles, "code", line, key)
+        for who, flown in self._fly_hover(vehicles, "code", line, key):
             median, p95 = _percentiles(100 * flown.error_m[flown.stabilised])
-            rows.add("hover: steady error, constant force, median", who.name, median, "cm")
-            rows.add("hover: steady error, constant force, p95", who.name, p95, "cm")
+            rows.add("hover: steady error, constant force, median", who, median, "cm")
+            rows.add("hover: steady error, constant force, p95", who, p95, "cm")
 
-            flown = self._fly_hover(who, calm, "code", noisy, key)
-            rows.add("noise (0.01 m, 0.05 m/s, 0.05 rad/s): stable", who.name, 100 * flown.stable.mean(), "%")
+        for who, flown in self._fly_hover(calm, "code", noisy, key):
+            rows.add("noise (0.01 m, 0.05 m/s, 0.05 rad/s): stable", who, 100 * flown.stable.mean(), "%")
             step = float(flown.action_step[flown.stable].mean())
             measure = "noise: root mean square step of the action"
-            if ours:
-                rows.add(measure, who.name, step, "1")
+            if who == OURS:
+                rows.add(measure, who, step, "1")
             else:
-                rows.near(measure, who.name, step, "1", 0.164, 0.01)
+                rows.near(measure, who, step, "1", 0.164, 0.01)
 
     def _late(self, rows: Rows, calm: Quadrotor, key: jax.Array, status: Callable[[str], None]) -> None:
         for late in range(4):
             status(f"whole observation {10 * late} ms stale")
-            for who in self._contestants:
-                flown = self._fly_hover(who, calm, "code", _line(calm.mass.shape[0], late), key)
+            for who, flown in self._fly_hover(calm, "code", _line(calm.mass.shape[0], late), key):
                 measure = f"whole observation {10 * late} ms stale: stable"
                 value = 100 * flown.stable.mean()
-                if who.name == OURS and late:
-                    rows.at_least(measure, who.name, value, "%", STALE_ASKED[late])
+                if who == OURS and late:
+                    rows.at_least(measure, who, value, "%", STALE_ASKED[late])
                 elif late:
-                    rows.near(measure, who.name, value, "%", *RAPTOR_STALE[late])
+                    rows.near(measure, who, value, "%", *RAPTOR_STALE[late])
                 else:
-                    rows.add(measure, who.name, value, "%")
+                    rows.add(measure, who, value, "%")
 
     def _eights(self, rows: Rows, calm: Quadrotor, key: jax.Array, status: Callable[[str], None]) -> None:
         named = as_plant([load_vehicle(name) for name in (*NAMED, *OTHERS)])
@@ -184,22 +199,17 @@ class FoundationBench:
         fleet = jax.tree.map(lambda a, b: jnp.concatenate([a, b], -1), named, random)
         known = len(NAMED) + len(OTHERS)
         count = fleet.mass.shape[0]
-        initial = evaluate.at_rest(fleet)
+        initial, line = evaluate.at_rest(fleet), _line(count)
         for period in PERIODS_S:
             status(f"figure-eight, {period:g} s")
-            for who in self._contestants:
-                trace = evaluate.roll_out(
-                    student.step,
-                    who.weights,
-                    fleet,
-                    _line(count),
-                    evaluate.figure_eight(count, period),
-                    initial,
-                    key,
-                    round(100 * (1 + LOOPS * period)),
-                )
+            figure, steps = evaluate.figure_eight(count, period), round(100 * (1 + LOOPS * period))
+
+            def fly(weights: student.Weights, figure: Reference = figure, steps: int = steps) -> evaluate.Trace:
+                return evaluate.roll_out(student.step, weights, fleet, line, figure, initial, key, steps)
+
+            for who, trace in self._each(fly):
                 short = trace._replace(error=trace.error[: round(100 * (1 + RANDOM_LOOPS * period))])
-                self.eights[who.name, period] = (
+                self.eights[who, period] = (
                     evaluate.tracking_rmse_m(trace)[:known],
                     evaluate.tracking_rmse_m(short)[known:],
                 )
