@@ -54,7 +54,7 @@ class OnnxPolicy:
         # Two bindings that differ in which buffer is the hidden state's input and which its output.
         self._bindings = [self._bind(0, 1), self._bind(1, 0)]
         self._flat: FloatArray = self._action[0]
-        self._row = self.observation[0]
+        self._put = self.observation[0].__setitem__
         self._run = self._session._sess.run_with_iobinding
         self._now = 0
         self.reset()
@@ -88,10 +88,11 @@ class OnnxPolicy:
 
     def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:
         """See `contract.Policy.step`."""
-        self._row[:] = observation
-        self._run(self._bindings[self._now], self._options)
+        now = self._now
+        self._put(..., observation)
+        self._run(self._bindings[now], self._options)
         if advance:
-            self._now ^= 1
+            self._now = 1 - now
         return self._flat
 
 
