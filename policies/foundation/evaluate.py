@@ -48,6 +48,7 @@ class Trace(NamedTuple):
     alive: np.ndarray
 
 
+@partial(jax.jit, static_argnames="kind")
 def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
     """Draws initial states.
 
@@ -62,7 +63,7 @@ def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
     count = vehicle.mass.shape[0]
     k = jax.random.split(key, 7)
     arm = jnp.hypot(vehicle.rotor_x[0], vehicle.rotor_y[0])
-    reach = 10 * arm if kind == "paper" else jnp.full(count, 0.5)
+    reach = 10 * arm if kind == "paper" else jnp.full(count, 0.5, jnp.float32)
     largest = jnp.pi / 2 if kind == "paper" else 1.0
     axis = jax.random.normal(k[0], (3, count))
     axis = axis / jnp.linalg.norm(axis, axis=0)
@@ -131,13 +132,14 @@ def _chunk(
     line: Line,
     reference: Reference,
     loop: Loop,
-    keys: jax.Array,
+    key: jax.Array,
+    first: int,
 ) -> tuple[Loop, tuple[jax.Array, ...]]:
     def decide(observation: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
         return policy(parameters, observation, hidden)
 
-    def tick(loop: Loop, key: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
-        noise = jax.random.normal(key, (18, vehicle.mass.shape[0]))
+    def tick(loop: Loop, index: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
+        noise = jax.random.normal(jax.random.fold_in(key, index), (18, vehicle.mass.shape[0]))
         after = advance(decide, vehicle, line, reference, loop, noise, 20.0)
         position, velocity = reference.at(after.time)
         error = jnp.linalg.norm(after.state.position - position, axis=0)
@@ -146,7 +148,7 @@ def _chunk(
         action_step = jnp.sqrt((change**2).mean(0))
         return after, (error, jnp.linalg.norm(relative, axis=0), relative[2], action_step)
 
-    return jax.lax.scan(tick, loop, keys)
+    return jax.lax.scan(tick, loop, first + jnp.arange(CHUNK))
 
 
 def roll_out(
@@ -175,8 +177,8 @@ def roll_out(
         raise ValueError(f"{steps} steps: expected a multiple of {CHUNK}")
     loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, 3)
     rows = []
-    for keys in jax.random.split(key, (steps // CHUNK, CHUNK)):
-        loop, row = _chunk(policy, parameters, vehicle, line, reference, loop, keys)
+    for first in range(0, steps, CHUNK):
+        loop, row = _chunk(policy, parameters, vehicle, line, reference, loop, key, first)
         rows.append(row)
     error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
     return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive))

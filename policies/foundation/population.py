@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,6 +134,7 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
+@partial(jax.jit, static_argnames=("vehicles", "population"))
 def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
     """Draws vehicles.
 
