@@ -76,7 +76,8 @@ def runtime_table() -> list[str]:
     for row in record["rows"]:
         if "median" in row["measure"] or "alone" in row["measure"]:
             owner = "" if row["method"] == "Haltere" else f"{row['method']}: "
-            lines.append(f"| {owner}{row['measure']} | {_number(row['value'])} {row['unit']} |")
+            unit = "" if row["unit"] == "1" else f" {row['unit']}"
+            lines.append(f"| {owner}{row['measure']} | {_number(row['value'])}{unit} |")
     return [*lines, "", _source(record)]
 
 
