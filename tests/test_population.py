@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation.population import load_population, sample, sample_line
+from haltere.policies.foundation.line import sample_line
+from haltere.policies.foundation.population import load_population, sample
 
 COUNT = 4000
 

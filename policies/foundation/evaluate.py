@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
-from haltere.policies.foundation.population import Line
+from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, advance, start
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState
 
@@ -120,6 +120,7 @@ def figure_eight(vehicles: int, period_s: float, amplitude_m: float = 1.0) -> Re
 PolicyWith = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(weights, observation (22, V), hidden state (16, V)) -> (action (4, V), next hidden state)."""
 
+DEPTH = Depth(whole=4, velocity=3)
 CHUNK = 50
 """Control periods that are compiled as one program; longer flights call it again."""
 
@@ -167,7 +168,7 @@ def roll_out(
       policy: function (parameters, observation, hidden state) -> (action, hidden state).
       parameters: the policy's weights, any pytree.
       vehicle: V vehicles.
-      line: latency (at most 3 periods) and noise.
+      line: latencies (of the whole at most 4 periods, of the velocity 3 more), noise, bias.
       reference: trajectory.
       initial: initial states.
       key: random key of the noise.
@@ -175,7 +176,7 @@ def roll_out(
     """
     if steps % CHUNK:
         raise ValueError(f"{steps} steps: expected a multiple of {CHUNK}")
-    loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, 3)
+    loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, DEPTH)
     rows = []
     for first in range(0, steps, CHUNK):
         loop, row = _chunk(policy, parameters, vehicle, line, reference, loop, key, first)

@@ -1,4 +1,4 @@
-"""Populations of quadrotors: which vehicles exist, and over which line a policy sees them.
+"""Populations of quadrotors: which vehicles exist, what befalls them, and how a policy sees them.
 
 Source: Eschmann et al. 2025 (RAPTOR), supplementary S5-S27, and the released sampler. `raptor.toml` is
 that population, `wide.toml` the one that our policy is trained on.
@@ -11,7 +11,7 @@ import difflib
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,15 +62,33 @@ class Population:
     rotation_noise: float = 0.0
     velocity_noise_m_s: float = 0.0
     angular_velocity_noise_rad_s: float = 0.0
-
-    @property
-    def latency_periods(self) -> int:
-        """Largest latency, in control periods."""
-        return len(self.latency_share) - 1
+    noisy_fraction: float = 0.0
+    noisy_factor: float = 1.0
+    velocity_latency_share: tuple[float, ...] = (1.0,)
+    rotation_bias: float = 0.0
+    velocity_bias_m_s: float = 0.0
+    angular_velocity_bias_rad_s: float = 0.0
+    rotor_spread: float = 0.0
+    worn_fraction: float = 0.0
+    worn_efficiency: float = 0.7
+    center_of_mass_spread: float = 0.0
+    changes_per_s: float = 0.0
+    payload_spread: float = 0.0
+    gust_spread: float = 0.0
+    sag_per_s: float = 0.0
+    least_charge: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.latency_share) > 4 or not sum(self.latency_share) > 0 or min(self.latency_share) < 0:
-            raise ConfigError(f"latency_share = {list(self.latency_share)}: expected up to four shares >= 0")
+        for name in ("latency_share", "velocity_latency_share"):
+            share = getattr(self, name)
+            if not 0 < len(share) <= 5 or not sum(share) > 0 or min(share) < 0:
+                raise ConfigError(f"{name} = {list(share)}: expected up to five shares >= 0")
+        for name in ("worn_efficiency", "least_charge"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: expected a share above 0, at most 1")
+        for name in ("rotor_spread", "payload_spread"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: expected a share from 0 to below 1")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "Range":
@@ -80,18 +98,6 @@ class Population:
                 raise ConfigError(f"{field.name} = {value}: expected a number >= 0")
         if self.thrust_to_weight[0] <= 1:
             raise ConfigError(f"thrust_to_weight = {list(self.thrust_to_weight)}: below 1 nothing flies")
-
-
-class Line(NamedTuple):
-    """What stands between vehicle and policy.
-
-    Attributes:
-      latency: (V,) int32, control periods by which the whole observation is late.
-      noise: (18,) standard deviation of each observed number.
-    """
-
-    latency: jax.Array
-    noise: jax.Array
 
 
 def load_population(path: str | Path) -> Population:
@@ -190,12 +196,21 @@ def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
     )
     sigma = uniform(0, population.force_spread_m_s2) * (ratio - 1) * ratio * mass / 3
     reach = arm / jnp.sqrt(2.0)
+
+    # Streams of their own, so that a population without these draws the same vehicles as before they existed.
+    spread, worn, which, left, offset = (jax.random.fold_in(key, index) for index in range(3, 8))
+    efficiency = 1 + population.rotor_spread * jax.random.uniform(spread, (4, vehicles), minval=-1)
+    one = jax.nn.one_hot(jax.random.randint(which, (vehicles,), 0, 4), 4, axis=0, dtype=bool)
+    one = one & (jax.random.uniform(worn, (vehicles,)) < population.worn_fraction)
+    efficiency = jnp.where(one, jax.random.uniform(left, (vehicles,), minval=population.worn_efficiency), efficiency)
+    efficiency = jnp.maximum(efficiency, jnp.minimum(1.25 / ratio, 1.0))
+    offset = population.center_of_mass_spread * arm * jax.random.normal(offset, (2, 1, vehicles))
     return Quadrotor(
         mass=mass,
         inertia=inertia,
-        rotor_x=reach / aspect * jnp.array([[1.0], [-1.0], [-1.0], [1.0]]),
-        rotor_y=reach * aspect * jnp.array([[-1.0], [-1.0], [1.0], [1.0]]),
-        thrust_curve=jnp.broadcast_to(curve[:, None], (3, 4, vehicles)),
+        rotor_x=reach / aspect * jnp.array([[1.0], [-1.0], [-1.0], [1.0]]) - offset[0],
+        rotor_y=reach * aspect * jnp.array([[-1.0], [-1.0], [1.0], [1.0]]) - offset[1],
+        thrust_curve=curve[:, None] * efficiency,
         torque_constant=torque_constant,
         motor_rise=uniform(min(population.fast_motor_rise_s, population.motor_rise_s[0]), population.motor_rise_s[1]),
         motor_fall=uniform(min(population.fast_motor_rise_s, population.motor_fall_s[0]), population.motor_fall_s[1]),
@@ -203,23 +218,3 @@ def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
         force=sigma * jax.random.normal(next(keys), (3, vehicles)),
         torque=jnp.zeros((3, vehicles)),
     )
-
-
-def sample_line(key: jax.Array, vehicles: int, population: Population) -> Line:
-    """Draws the latency of each vehicle's observation, and its noise."""
-    share = jnp.array(population.latency_share)
-    bounds = jnp.cumsum(share / share.sum())[:-1]
-    late = jnp.searchsorted(bounds, jax.random.uniform(key, (vehicles,)), side="right")
-    noise = jnp.repeat(
-        jnp.array(
-            [
-                population.position_noise_m,
-                population.rotation_noise,
-                population.velocity_noise_m_s,
-                population.angular_velocity_noise_rad_s,
-            ]
-        ),
-        jnp.array([3, 9, 3, 3]),
-        total_repeat_length=18,
-    )
-    return Line(late, noise)

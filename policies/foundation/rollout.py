@@ -1,6 +1,8 @@
 """The closed loop: vehicle, line and policy over time, vectorised over vehicles, differentiable.
 
-Training and evaluation run the same function.
+Training and evaluation run the same function. A latency of the whole observation is flown as a delay of the
+action: seen from inside the loop both are the same (the policy answers o(t) with an action that takes effect
+at t + k), and a delayed action is four numbers to remember instead of eighteen.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from haltere.policies.contract import NATIVE_PERIOD_S
-from haltere.policies.foundation.population import Line
+from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 
 PolicyStep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
@@ -52,7 +54,8 @@ class Loop(NamedTuple):
       state: physical state.
       hidden: (16, V) the policy's hidden state.
       action: (4, V) previous action.
-      seen: (late + 1, 18, V) latest measurements, newest first.
+      pending: (late, 4, V) actions that have not yet taken effect, newest first.
+      velocity: (late, 3, V) measured velocity errors of the periods before, newest first.
       time: (V,) s since this vehicle was drawn.
       alive: (V,) bool; a vehicle that left the allowed box is frozen.
     """
@@ -60,7 +63,8 @@ class Loop(NamedTuple):
     state: QuadrotorState
     hidden: jax.Array
     action: jax.Array
-    seen: jax.Array
+    pending: jax.Array
+    velocity: jax.Array
     time: jax.Array
     alive: jax.Array
 
@@ -78,20 +82,38 @@ def measure(state: QuadrotorState, reference: Reference, time_s: jax.Array) -> j
     )
 
 
-def start(state: QuadrotorState, action: jax.Array, hidden: jax.Array, reference: Reference, depth: int) -> Loop:
-    """Begins the loop: at first, all measurements are the present one.
+def start(state: QuadrotorState, action: jax.Array, hidden: jax.Array, reference: Reference, depth: Depth) -> Loop:
+    """Begins the loop, as if the initial action had been given, and the velocity measured, for ever.
 
     Args:
       state: physical state.
       action: (4, V) previous action.
       hidden: (16, V).
       reference: trajectory.
-      depth: largest latency in control periods.
+      depth: largest latencies.
     """
     vehicles = action.shape[-1]
     time = jnp.zeros(vehicles)
-    seen = jnp.broadcast_to(measure(state, reference, time), (depth + 1, 18, vehicles))
-    return Loop(state, hidden, action, seen, time, jnp.ones(vehicles, bool))
+    velocity = state.velocity - reference.at(time)[1]
+    return Loop(
+        state,
+        hidden,
+        action,
+        jnp.broadcast_to(action, (depth.whole, 4, vehicles)),
+        jnp.broadcast_to(velocity, (depth.velocity, 3, vehicles)),
+        time,
+        jnp.ones(vehicles, bool),
+    )
+
+
+def _late(newest: jax.Array, before: jax.Array, latency: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Picks the value of `latency` periods ago: (n, V), and what to remember: (late, n, V)."""
+    if not before.shape[0]:
+        return newest, before
+    all_of_them = jnp.concatenate([newest[None], before])
+    index = jnp.minimum(latency, before.shape[0])
+    pick = index[None] == jnp.arange(before.shape[0] + 1)[:, None]
+    return (all_of_them * pick[:, None].astype(newest.dtype)).sum(0), all_of_them[:-1]
 
 
 @jax.custom_vjp
@@ -125,7 +147,7 @@ def advance(
     Args:
       policy: the policy's step.
       vehicle: parameters.
-      line: latency and noise of the observation.
+      line: latencies, noise and bias of the observation.
       reference: trajectory to follow.
       loop: from `start` or the previous call.
       noise: (18, V) standard normal.
@@ -133,13 +155,12 @@ def advance(
     Returns:
       The loop one period later. The previous action is never late: the policy knows it.
     """
-    now = measure(loop.state, reference, loop.time) + line.noise[:, None] * noise
-    seen = jnp.concatenate([now[None], loop.seen[:-1]])
-    index = jnp.minimum(line.latency, seen.shape[0] - 1)
-    pick = index[None] == jnp.arange(seen.shape[0])[:, None]
-    observed = (seen * pick[:, None].astype(seen.dtype)).sum(0)
+    now = measure(loop.state, reference, loop.time)
+    late, velocity = _late(now[12:15], loop.velocity, line.velocity_latency)
+    observed = jnp.concatenate([now[:12], late, now[15:]]) + line.noise * noise + line.bias
     action, hidden = policy(jnp.concatenate([observed, loop.action]), loop.hidden)
-    state = step(vehicle, loop.state, action, NATIVE_PERIOD_S)
+    effective, pending = _late(action, loop.pending, line.latency)
+    state = step(vehicle, loop.state, effective, NATIVE_PERIOD_S)
     time = loop.time + NATIVE_PERIOD_S
     position, _ = reference.at(time)
     alive = (
@@ -149,4 +170,4 @@ def advance(
         & (jnp.abs(state.angular_velocity).max(0) < 80.0)
     )
     state = jax.tree.map(lambda new, old: jnp.where(alive, new, jax.lax.stop_gradient(old)), state, loop.state)
-    return Loop(state, hidden, action, seen, time, alive)
+    return Loop(state, hidden, action, pending, velocity, time, alive)

@@ -19,10 +19,12 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from haltere.policies.contract import HIDDEN_SIZE
+from haltere.policies.contract import HIDDEN_SIZE, NATIVE_PERIOD_S
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
-from haltere.policies.foundation.population import Line, Population, load_population, sample, sample_line
+from haltere.policies.foundation.condition import Condition, apply, as_built, change
+from haltere.policies.foundation.line import Line, clean_line, depth, sample_line
+from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, Reference, advance, fade, start
 from haltere.policies.plants.quadrotor import Quadrotor
@@ -33,10 +35,11 @@ MOVING_SHARE = 0.6
 
 
 class Fleet(NamedTuple):
-    """V vehicles in flight, each with its own line and reference."""
+    """V vehicles in flight, each with its own condition, line and reference."""
 
-    vehicle: Quadrotor
-    latency: jax.Array
+    built: Quadrotor
+    condition: Condition
+    line: Line
     reference: Reference
     loop: Loop
 
@@ -75,9 +78,9 @@ def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m
         initial.action,
         jnp.zeros((HIDDEN_SIZE, vehicles)),
         reference,
-        population.latency_periods,
+        depth(population),
     )
-    return Fleet(vehicle, line.latency, reference, loop)
+    return Fleet(vehicle, as_built(vehicles), line, reference, loop)
 
 
 def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Array:
@@ -106,25 +109,22 @@ def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Ar
     return jnp.where(loop.alive, jnp.minimum(total, COST_CAP), COST_CAP)
 
 
-def window_loss(
-    weights: student.Weights, fleet: Fleet, deviation: jax.Array, noise: jax.Array, stage: Stage
-) -> tuple[jax.Array, Loop]:
+def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
     """Mean cost over one window, and the loop at its end.
 
     Args:
       weights: the student.
       fleet: V vehicles.
-      deviation: (18,) of the observation noise.
       noise: (window, 18, V) standard normal.
       stage: weights of the cost, decay of the gradient.
     """
     decide = partial(student.step, weights)
-    line = Line(fleet.latency, deviation)
+    vehicle = apply(fleet.built, fleet.condition)
 
     @jax.checkpoint
     def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, jnp.float32(stage.gradient_decay)))
-        after = advance(decide, fleet.vehicle, line, fleet.reference, loop, drawn, BOX_M)
+        after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
         return after, cost(after, loop, fleet.reference, stage).mean()
 
     end, costs = jax.lax.scan(tick, fleet.loop, noise)
@@ -154,30 +154,32 @@ def make_update(
     everywhere = PartitionSpec()
     noise_spec = PartitionSpec(None, None, "vehicle")
 
-    def gradient(weights: Any, fleet: Fleet, deviation: jax.Array, noise: jax.Array) -> Any:
-        (loss, end), slope = jax.value_and_grad(window_loss, has_aux=True)(weights, fleet, deviation, noise, stage)
+    def gradient(weights: Any, fleet: Fleet, noise: jax.Array) -> Any:
+        (loss, end), slope = jax.value_and_grad(window_loss, has_aux=True)(weights, fleet, noise, stage)
         return jax.lax.pmean(loss, "vehicle"), jax.lax.pmean(slope, "vehicle"), end
 
     sharded = jax.shard_map(
         gradient,
         mesh=mesh,
-        in_specs=(everywhere, fleet_spec, everywhere, noise_spec),
+        in_specs=(everywhere, fleet_spec, noise_spec),
         out_specs=(everywhere, everywhere, fleet_spec.loop),
         check_vma=False,
     )
 
     def update(training: Training) -> tuple[Training, jax.Array, jax.Array]:
-        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 3)
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
         new = launch(keys[0], recipe.vehicles, population, stage.acceleration_m_s2)
         fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < recipe.redraw)
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         noise = jax.random.normal(keys[2], (stage.window, 18, recipe.vehicles))
-        deviation = sample_line(keys[0], 1, population).noise
-        loss, slope, end = sharded(training.weights, fleet, deviation, noise)
+        passed_s = stage.window * NATIVE_PERIOD_S
+        condition = change(keys[3], fleet.built, fleet.condition, population, passed_s)
+        fleet = fleet._replace(condition=condition)
+        loss, slope, end = sharded(training.weights, fleet, noise)
         norm = optax.global_norm(slope)
-        change, state = optimiser.update(slope, training.optimiser, training.weights)
-        weights = optax.apply_updates(training.weights, change)
+        delta, state = optimiser.update(slope, training.optimiser, training.weights)
+        weights = optax.apply_updates(training.weights, delta)
         sound = jax.tree.reduce(
             jnp.logical_and,
             jax.tree.map(lambda leaf: jnp.isfinite(leaf).reshape(-1, recipe.vehicles).all(0), end),
@@ -197,7 +199,7 @@ def validate(weights: student.Weights, recipe: Recipe, population: Population) -
     count = recipe.validation_vehicles
     vehicle = sample(jax.random.key(2**31 - 1), count, population)
     vehicle = vehicle._replace(force=vehicle.force * 0)
-    line = Line(jnp.arange(count) % (population.latency_periods + 1), jnp.zeros(18))
+    line = clean_line(count)._replace(latency=jnp.arange(count) % len(population.latency_share))
     begin = evaluate.scatter(jax.random.key(2**31 - 2), vehicle, "code")
     key = jax.random.key(0)
     hover = evaluate.hover_scores(

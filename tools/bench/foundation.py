@@ -17,7 +17,8 @@ import numpy as np
 
 from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import evaluate, student
-from haltere.policies.foundation.population import Line, load_population, sample
+from haltere.policies.foundation.line import Line, clean_line
+from haltere.policies.foundation.population import load_population, sample
 from haltere.policies.foundation.raptor import raptor_weights
 from haltere.policies.foundation.rollout import Reference
 from haltere.policies.plants.quadrotor import Quadrotor
@@ -85,11 +86,6 @@ def as_plant(vehicles: list[Vehicle]) -> Quadrotor:
     )
 
 
-def _line(vehicles: int, late: int = 0, noise: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Line:
-    deviation = jnp.repeat(jnp.array(noise, jnp.float32), jnp.array([3, 9, 3, 3]), total_repeat_length=18)
-    return Line(jnp.full(vehicles, late), deviation)
-
-
 def _percentiles(values: np.ndarray) -> tuple[float, float]:
     values = np.where(np.isfinite(values), values, 1e9)
     return float(np.median(values)), float(np.percentile(values, 95))
@@ -143,8 +139,8 @@ class FoundationBench:
         self, rows: Rows, vehicles: Quadrotor, calm: Quadrotor, key: jax.Array, status: Callable[[str], None]
     ) -> None:
         status("hover")
-        line = _line(vehicles.mass.shape[0])
-        noisy = _line(vehicles.mass.shape[0], noise=evaluate.NOISE)
+        line = clean_line(vehicles.mass.shape[0])
+        noisy = clean_line(vehicles.mass.shape[0], noise=evaluate.NOISE)
         for who, flown in self._fly_hover(vehicles, "paper", line, key):
             measure = "hover, paper's initial states: stabilised"
             if who == OURS:
@@ -183,7 +179,7 @@ class FoundationBench:
     def _late(self, rows: Rows, calm: Quadrotor, key: jax.Array, status: Callable[[str], None]) -> None:
         for late in range(4):
             status(f"whole observation {10 * late} ms stale")
-            for who, flown in self._fly_hover(calm, "code", _line(calm.mass.shape[0], late), key):
+            for who, flown in self._fly_hover(calm, "code", clean_line(calm.mass.shape[0], late), key):
                 measure = f"whole observation {10 * late} ms stale: stable"
                 value = 100 * flown.stable.mean()
                 if who == OURS and late:
@@ -199,7 +195,7 @@ class FoundationBench:
         # As many as hovered: so the compiled program is the same.
         fleet = jax.tree.map(lambda a, b: jnp.concatenate([a, b[..., known:]], -1), named, calm)
         count = fleet.mass.shape[0]
-        initial, line = evaluate.at_rest(fleet), _line(count)
+        initial, line = evaluate.at_rest(fleet), clean_line(count)
         for period in PERIODS_S:
             status(f"figure-eight, {period:g} s")
             figure, steps = evaluate.figure_eight(count, period), round(100 * (1 + LOOPS * period))
