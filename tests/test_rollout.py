@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from haltere.policies.foundation import evaluate, student
-from haltere.policies.foundation.line import Depth, Line, clean_line, depth, sample_line
+from haltere.policies.foundation.line import Depth, Line, clean_line, deepest, sample_line
 from haltere.policies.foundation.population import load_population, sample
 from haltere.policies.foundation.rollout import Loop, advance, measure, start
 from haltere.policies.plants.quadrotor import Quadrotor, step
@@ -97,7 +97,7 @@ def test_noise_and_bias_reach_the_policy_alone(vehicle: Quadrotor) -> None:
 def test_lines_are_drawn_as_the_population_says() -> None:
     world = load_population("world")
     line = sample_line(jax.random.key(0), 20_000, world)
-    assert depth(world) == Depth(4, 3)
+    assert deepest([world, load_population("wide")]) == Depth(4, 3)
     for latency, shares in (
         (line.latency, world.latency_share),
         (line.velocity_latency, world.velocity_latency_share),
