@@ -269,7 +269,11 @@ def train(
     progress: list[Progress] = []
     seconds = 0.0
     if checkpoint.exists() and not restart:
-        training, progress, seconds = restore(training, identity, checkpoint)
+
+        def like(updates: int) -> Training:
+            return training._replace(optimiser=_optimiser(recipe, recipe.stage_at(updates - 1)).init(weights))
+
+        training, progress, seconds = restore(like, identity, checkpoint)
     training = place(training)
 
     done, end = int(training.update), 0
