@@ -65,10 +65,10 @@ def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any,
                 f"{path} belongs to another recipe, population or seed: choose another --output, or pass --restart"
             )
         rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
-        structure = jax.tree.structure(like(rows[-1].update))
-        leaves = [file[str(i)] for i in range(structure.num_leaves)]
+        pattern = like(rows[-1].update)
+        leaves = [file[str(i)] for i in range(len(jax.tree.leaves(pattern)))]
         seconds = float(file["seconds"])
-    return jax.tree.unflatten(structure, leaves), rows, seconds
+    return jax.tree.unflatten(jax.tree.structure(pattern), leaves), rows, seconds
 
 
 def write_curve(progress: list[Progress], path: Path) -> None:

@@ -189,7 +189,7 @@ def make_update(
         end = end._replace(alive=end.alive & sound)
         return Training(weights, state, fleet._replace(loop=end), training.update + 1), loss, norm
 
-    return jax.jit(update, donate_argnums=0)
+    return jax.jit(update)
 
 
 def validate(weights: student.Weights, recipe: Recipe, population: Population) -> tuple[float, float, float]:
