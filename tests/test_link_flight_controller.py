@@ -289,7 +289,7 @@ def test_a_nonfinite_state_is_forwarded_and_the_fallback_uses_the_last_good_one(
     [
         lambda received, n: Action(n, received.valid_us, 0, Mode.FAST, 0, [math.nan] * 4),
         lambda received, n: Action(n, received.valid_us, 0, Mode.FAST, 0, [3.0] * 4),
-        lambda received, n: Action(n, received.valid_us + 5, 0, Mode.FAST, 0, [0.5] * 4),
+        lambda received, n: Action(n, (received.valid_us + 1_000_000) % 2**32, 0, Mode.FAST, 0, [0.5] * 4),
         lambda received, n: Action(n, (received.valid_us - 50_000) % 2**32, 0, Mode.FAST, 0, [0.5] * 4),
         lambda received, n: Action(n, received.valid_us, 0, Mode.SAFE, 0, [0.5] * 4),
     ],
