@@ -19,29 +19,16 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from haltere.policies.contract import HIDDEN_SIZE, NATIVE_PERIOD_S
+from haltere.policies.contract import NATIVE_PERIOD_S
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
-from haltere.policies.foundation.condition import Condition, apply, as_built, change
-from haltere.policies.foundation.line import Line, clean_line, depth, sample_line
+from haltere.policies.foundation.condition import apply, change
+from haltere.policies.foundation.cost import cost
+from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
+from haltere.policies.foundation.line import clean_line
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
-from haltere.policies.foundation.rollout import Loop, Reference, advance, fade, start
-from haltere.policies.plants.quadrotor import Quadrotor
-
-BOX_M = 6.0
-COST_CAP = 3.0
-MOVING_SHARE = 0.6
-
-
-class Fleet(NamedTuple):
-    """V vehicles in flight, each with its own condition, line and reference."""
-
-    built: Quadrotor
-    condition: Condition
-    line: Line
-    reference: Reference
-    loop: Loop
+from haltere.policies.foundation.rollout import Loop, advance, fade
 
 
 class Training(NamedTuple):
@@ -51,62 +38,6 @@ class Training(NamedTuple):
     optimiser: Any
     fleet: Fleet
     update: jax.Array
-
-
-def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Reference:
-    """Draws references: some at rest, the others a sinusoid per axis with periods of 1.5 to 12 s."""
-    k = jax.random.split(key, 5)
-    rate = 2 * jnp.pi / jnp.exp(jax.random.uniform(k[0], (3, vehicles), minval=jnp.log(1.5), maxval=jnp.log(12.0)))
-    share = jax.random.uniform(k[1], (3, vehicles)) * jnp.array([[1.0], [1.0], [0.4]])
-    moving = jax.random.uniform(k[2], (vehicles,)) < MOVING_SHARE
-    amplitude = jnp.minimum(acceleration_m_s2 * share / rate**2, 1.5) * moving
-    phase = jax.random.uniform(k[3], (3, vehicles), maxval=2 * jnp.pi)
-    return Reference(amplitude, rate, phase, jnp.ones(vehicles))
-
-
-def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m_s2: float) -> Fleet:
-    """Draws V vehicles at the start of their flight."""
-    k = jax.random.split(key, 6)
-    vehicle = sample(k[0], vehicles, population)
-    line = sample_line(k[1], vehicles, population)
-    reference = wandering(k[2], vehicles, acceleration_m_s2)
-    near, far = (evaluate.scatter(k[3], vehicle, kind) for kind in ("code", "paper"))
-    which = jax.random.uniform(k[4], (vehicles,)) < 0.5
-    initial = jax.tree.map(lambda a, b: jnp.where(which, a, b), near, far)
-    loop = start(
-        initial.state,
-        initial.action,
-        jnp.zeros((HIDDEN_SIZE, vehicles)),
-        reference,
-        depth(population),
-    )
-    return Fleet(vehicle, as_built(vehicles), line, reference, loop)
-
-
-def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Array:
-    """Cost of one control period per vehicle, (V,), at most `COST_CAP`.
-
-    Distances count by their norm rounded off near zero, so that the last centimetre still matters.
-    """
-    position, velocity = reference.at(loop.time)
-
-    def distance(difference: jax.Array, soft: float) -> jax.Array:
-        return jnp.sqrt((difference**2).sum(0) + soft**2) - soft
-
-    w, x, y, z = loop.state.quat_wxyz
-    heading = 1 - (1 - 2 * (y * y + z * z)) / jnp.sqrt(
-        (1 - 2 * (y * y + z * z)) ** 2 + (2 * (x * y + w * z)) ** 2 + 1e-4
-    )
-    overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
-    total = (
-        distance(loop.state.position - position, stage.position_soft_m)
-        + stage.velocity_weight * distance(loop.state.velocity - velocity, stage.velocity_soft_m_s)
-        + 0.02 * distance(loop.state.angular_velocity, 0.5)
-        + 0.1 * heading
-        + stage.action_weight * distance(loop.action - before.action, 0.05)
-        + 0.05 * (overshoot**2).sum(0)
-    )
-    return jnp.where(loop.alive, jnp.minimum(total, COST_CAP), COST_CAP)
 
 
 def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
