@@ -26,6 +26,7 @@ from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
 from haltere.policies.foundation.line import clean_line
+from haltere.policies.foundation.optimiser import adam
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, advance, fade
@@ -62,13 +63,6 @@ def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage:
     return costs.mean(), end
 
 
-def _optimiser(recipe: Recipe, stage: Stage) -> optax.GradientTransformation:
-    first, last = stage.learning_rate
-    schedule = optax.cosine_decay_schedule(first, stage.updates, last / first)
-    chain = optax.chain(optax.clip_by_global_norm(recipe.clip_norm), optax.adam(schedule))
-    return optax.apply_if_finite(chain, max_consecutive_errors=10**6)
-
-
 def _per_vehicle(leaf: jax.Array) -> PartitionSpec:
     return PartitionSpec(*([None] * (leaf.ndim - 1) + ["vehicle"]))
 
@@ -77,7 +71,7 @@ def make_update(
     recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh
 ) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded."""
-    optimiser = _optimiser(recipe, stage)
+    optimiser = adam(recipe.clip_norm, stage)
     fleet_shape = jax.eval_shape(
         lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2)
     )
@@ -121,13 +115,12 @@ def make_update(
     return jax.jit(update, donate_argnums=0)
 
 
-def validate(weights: student.Weights, recipe: Recipe, population: Population) -> tuple[float, float, float]:
+def validate(weights: student.Weights, count: int, population: Population) -> tuple[float, float, float]:
     """Judges a policy on vehicles never trained on.
 
     Returns:
       Share stable, median steady error (m, no force), median RMSE (m) of a 9 s figure-eight.
     """
-    count = recipe.validation_vehicles
     vehicle = sample(jax.random.key(2**31 - 1), count, population)
     vehicle = vehicle._replace(force=vehicle.force * 0)
     line = clean_line(count)._replace(latency=jnp.arange(count) % len(population.latency_share))
@@ -189,7 +182,7 @@ def train(
     first = recipe.stages[0]
     training = Training(
         weights,
-        _optimiser(recipe, first).init(weights),
+        adam(recipe.clip_norm, first).init(weights),
         launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2),
         jnp.int32(0),
     )
@@ -206,7 +199,7 @@ def train(
             continue
         if done == begin:
             training = training._replace(
-                optimiser=jax.device_put(_optimiser(recipe, stage).init(training.weights), everywhere)
+                optimiser=jax.device_put(adam(recipe.clip_norm, stage).init(training.weights), everywhere)
             )
         flown = load_population(stage.population) if stage.population else population
         update = make_update(recipe, stage, flown, seed, mesh)
@@ -218,7 +211,7 @@ def train(
             if done % recipe.checkpoint_every == 0 or done == recipe.updates:
                 now = time.monotonic()
                 seconds, clock = seconds + now - clock, now
-                scores = validate(training.weights, recipe, population)
+                scores = validate(training.weights, recipe.validation_vehicles, population)
                 line = Progress(done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
                 save(training, progress, seconds, identity, checkpoint)

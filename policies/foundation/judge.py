@@ -1,0 +1,102 @@
+"""Judges teachers: each flies its own vehicle, over its own latency, without noise."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from haltere.policies.contract import HIDDEN_SIZE
+from haltere.policies.foundation import evaluate, teacher
+from haltere.policies.foundation.evaluate import CHUNK, Initial, Trace
+from haltere.policies.foundation.line import Depth, Line
+from haltere.policies.foundation.rollout import Loop, Reference, move, start
+from haltere.policies.plants.quadrotor import Quadrotor
+
+HOVERS = 4
+"""Hovers per teacher, from as many initial states."""
+LARGEST_ERROR_M = 0.5
+LARGEST_EIGHT_M = 1.0
+LOST_M = 20.0
+
+
+class Verdict(NamedTuple):
+    """What N teachers are worth.
+
+    Attributes:
+      fit: (N,) bool; keeps its vehicle in every flight, hovers within `LARGEST_ERROR_M` and follows a 9 s
+        figure-eight within `LARGEST_EIGHT_M`.
+      error_m: (N,) distance over the last second of a hover, worst of all; infinite where lost.
+      eight_m: (N,) root mean square distance on the figure-eight; infinite where lost.
+    """
+
+    fit: np.ndarray
+    error_m: np.ndarray
+    eight_m: np.ndarray
+
+    def scores(self) -> tuple[float, float, float]:
+        """Share fit, median steady error (m), median RMSE of the figure-eight (m)."""
+        return float(self.fit.mean()), float(np.median(self.error_m)), float(np.median(self.eight_m))
+
+
+def judge(teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, remember: Depth, mesh: Mesh) -> Verdict:
+    """Judges N teachers.
+
+    Args:
+      teachers: N.
+      vehicle: N vehicles, as built; with their disturbances.
+      line: of each; only its latency counts.
+      remember: largest latencies of the population.
+      mesh: devices that share the teachers.
+    """
+    count = vehicle.mass.shape[0]
+    many, over = jax.tree.map(lambda leaf: jnp.repeat(leaf, HOVERS, -1), (vehicle, line))
+    begin = evaluate.scatter(jax.random.key(2**31 - 3), many, "code")
+    hover = roll_out(teachers, many, over, evaluate.still(HOVERS * count), begin, remember, 500, mesh)
+    eight = roll_out(
+        teachers, vehicle, line, evaluate.figure_eight(count, 9.0), evaluate.at_rest(vehicle), remember, 1000, mesh
+    )
+    error = np.where(hover.alive, evaluate.hover_scores(hover).error_m, np.inf).reshape(count, HOVERS).max(1)
+    rmse = evaluate.tracking_rmse_m(eight)
+    error, rmse = (np.where(np.isfinite(values), values, np.inf) for values in (error, rmse))
+    return Verdict((error < LARGEST_ERROR_M) & (rmse < LARGEST_EIGHT_M), error, rmse)
+
+
+def roll_out(
+    teachers: teacher.Teachers,
+    vehicle: Quadrotor,
+    line: Line,
+    reference: Reference,
+    initial: Initial,
+    remember: Depth,
+    steps: int,
+    mesh: Mesh,
+) -> Trace:
+    """Lets N teachers fly E vehicles each, N E in all, for `steps` control periods (a multiple of `CHUNK`)."""
+    hidden = jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0]))
+    loop = start(initial.state, initial.action, hidden, reference, remember)
+    vehicle, line, reference, loop = jax.tree.map(
+        lambda leaf: jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(*[None] * (leaf.ndim - 1), "teacher"))),
+        (vehicle, line, reference, loop),
+    )
+    rows = []
+    for _ in range(0, steps, CHUNK):
+        loop, row = _chunk(teachers, vehicle, line, reference, loop)
+        rows.append(row)
+    error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
+    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive))
+
+
+@jax.jit
+def _chunk(
+    teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop
+) -> tuple[Loop, tuple[jax.Array, ...]]:
+    def tick(loop: Loop, _: None) -> tuple[Loop, tuple[jax.Array, ...]]:
+        action = teacher.decide(teachers, teacher.features(vehicle, line, reference, loop))
+        after = move(vehicle, line, reference, loop, action, LOST_M)
+        return after, evaluate.watch(loop, after, reference)
+
+    return jax.lax.scan(tick, loop, None, length=CHUNK)
