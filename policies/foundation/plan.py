@@ -152,10 +152,20 @@ class Plan:
         return dataclasses.replace(self, teachers=dataclasses.replace(self.teachers, count=count))
 
     @property
-    def updates(self) -> int:
-        """Updates of all kinds together."""
-        own = (self.teachers.stage.updates if self.teachers else 0) + (self.distil.updates if self.distil else 0)
-        return own + (self.direct.updates if self.direct else 0)
+    def steps(self) -> int:
+        """Control periods flown by what learns, with gradient, in all."""
+        steps = 0
+        if self.teachers and self.distil:
+            copies = max(1, self.distil.vehicles // self.teachers.count)
+            steps += self.teachers.steps + self.distil.updates * self.distil.window * copies * self.teachers.count
+        if self.direct:
+            steps += sum(stage.updates * stage.window * self.direct.vehicles for stage in self.direct.stages)
+        return steps
+
+    def described(self) -> dict[str, Any]:
+        """For the policy's card: the direct recipe under `recipe`, the others under their own names."""
+        parts = {"teachers": self.teachers, "distil": self.distil, "recipe": self.direct}
+        return {name: dataclasses.asdict(part) for name, part in parts.items() if part}
 
 
 def load_plan(source: str | Path) -> Plan:
@@ -192,7 +202,9 @@ def _with_base(file: Path) -> dict[str, Any]:
     base = table.pop("base")
     path = Path(base) if Path(base).suffix else Path(__file__).parent / "recipes" / f"{base}.toml"
     under = _with_base(path)
-    both = {key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table}
+    both: dict[str, Any] = {
+        key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table
+    }
     return {**under, **table, **both}
 
 

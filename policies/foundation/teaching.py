@@ -155,7 +155,8 @@ def make_update(
 def begin_anew(key: jax.Array, old: Fleet, new: Fleet, share: float) -> Fleet:
     """Takes from `new` the lost vehicles and a share of the others."""
     fresh = ~old.loop.alive | (jax.random.uniform(key, old.loop.alive.shape) < share)
-    return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
+    fleet: Fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
+    return fleet
 
 
 def sound(loop: Loop) -> Loop:

@@ -41,6 +41,20 @@ class Training(NamedTuple):
     update: jax.Array
 
 
+class Start(NamedTuple):
+    """What a training goes on from, where it does not begin from nothing.
+
+    Attributes:
+      weights: the student.
+      progress: learning curve of the trainings before.
+      identity: of the last of them.
+    """
+
+    weights: student.Weights
+    progress: list[Progress]
+    identity: str
+
+
 def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
     """Mean cost over one window, and the loop at its end.
 
@@ -150,6 +164,7 @@ def train(
     output: Path,
     report: Callable[[int, float, Progress | None], None],
     restart: bool = False,
+    begin: Start | None = None,
 ) -> tuple[student.Weights, list[Progress]]:
     """Trains a policy.
 
@@ -159,6 +174,7 @@ def train(
       output: folder for checkpoint and learning curve; a checkpoint found there is resumed.
       report: called with (update, loss, new line of the curve or None).
       restart: ignore a checkpoint.
+      begin: what to go on from; by default the weights are drawn.
     Returns:
       The weights, and the learning curve.
     Raises:
@@ -168,7 +184,7 @@ def train(
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
     populations = [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
-    identity = f"{recipe}, {population}, {populations}, seed {seed}"
+    identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -178,7 +194,7 @@ def train(
         weights, optimiser, update = jax.device_put((training.weights, training.optimiser, training.update), everywhere)
         return Training(weights, optimiser, fleet, update)
 
-    weights = student.Student(nnx.Rngs(seed)).weights()
+    weights = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
     first = recipe.stages[0]
     training = Training(
         weights,
@@ -186,18 +202,18 @@ def train(
         launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2),
         jnp.int32(0),
     )
-    progress: list[Progress] = []
-    seconds = 0.0
+    progress = list(begin.progress) if begin else []
+    earlier, seconds = (progress[-1].update, progress[-1].seconds) if progress else (0, 0.0)
     if checkpoint.exists() and not restart:
         training, progress, seconds = restore(training, identity, checkpoint)
     training = place(training)
 
     done, end = int(training.update), 0
     for stage in recipe.stages:
-        begin, end = end, end + stage.updates
+        first_update, end = end, end + stage.updates
         if done >= end:
             continue
-        if done == begin:
+        if done == first_update:
             training = training._replace(
                 optimiser=jax.device_put(adam(recipe.clip_norm, stage).init(training.weights), everywhere)
             )
@@ -212,7 +228,7 @@ def train(
                 now = time.monotonic()
                 seconds, clock = seconds + now - clock, now
                 scores = validate(training.weights, recipe.validation_vehicles, population)
-                line = Progress(done, stage.name, seconds, float(loss), float(norm), *scores)
+                line = Progress(earlier + done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
                 save(training, progress, seconds, identity, checkpoint)
                 write_curve(progress, output / "curve.csv")
