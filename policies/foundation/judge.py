@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from haltere.policies.contract import HIDDEN_SIZE
+from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
 from haltere.policies.foundation import evaluate, teacher
 from haltere.policies.foundation.evaluate import CHUNK, Initial, Trace
 from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, move, start
 from haltere.policies.plants.quadrotor import Quadrotor
 
-HOVERS = 4
-"""Hovers per teacher, from as many initial states."""
+FLIGHTS = 4
+"""Flights per teacher at once: the last is a figure-eight, the others hover, from as many initial states."""
+STEPS = 1000
+HOVER_S = 5.0
 LARGEST_ERROR_M = 0.5
 LARGEST_EIGHT_M = 1.0
 LOST_M = 20.0
@@ -29,7 +31,7 @@ class Verdict(NamedTuple):
     Attributes:
       fit: (N,) bool; keeps its vehicle in every flight, hovers within `LARGEST_ERROR_M` and follows a 9 s
         figure-eight within `LARGEST_EIGHT_M`.
-      error_m: (N,) distance over the last second of a hover, worst of all; infinite where lost.
+      error_m: (N,) distance over the last second of a hover of 5 s, worst of all; infinite where lost.
       eight_m: (N,) root mean square distance on the figure-eight; infinite where lost.
     """
 
@@ -53,15 +55,22 @@ def judge(teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, remember: 
       mesh: devices that share the teachers.
     """
     count = vehicle.mass.shape[0]
-    many, over = jax.tree.map(lambda leaf: jnp.repeat(leaf, HOVERS, -1), (vehicle, line))
-    begin = evaluate.scatter(jax.random.key(2**31 - 3), many, "code")
-    hover = roll_out(teachers, many, over, evaluate.still(HOVERS * count), begin, remember, 500, mesh)
-    eight = roll_out(
-        teachers, vehicle, line, evaluate.figure_eight(count, 9.0), evaluate.at_rest(vehicle), remember, 1000, mesh
-    )
-    error = np.where(hover.alive, evaluate.hover_scores(hover).error_m, np.inf).reshape(count, HOVERS).max(1)
-    rmse = evaluate.tracking_rmse_m(eight)
-    error, rmse = (np.where(np.isfinite(values), values, np.inf) for values in (error, rmse))
+    vehicle, line = jax.tree.map(lambda leaf: jnp.repeat(leaf, FLIGHTS, -1), (vehicle, line))
+    flights = count * FLIGHTS
+    last = jnp.arange(flights) % FLIGHTS == FLIGHTS - 1
+
+    def either(eight: Any, hover: Any) -> Any:
+        return jax.tree.map(lambda a, b: jnp.where(last, a, b), eight, hover)
+
+    reference = either(evaluate.figure_eight(flights, 9.0), evaluate.still(flights))
+    begin = either(evaluate.at_rest(vehicle), evaluate.scatter(jax.random.key(2**31 - 3), vehicle, "code"))
+    trace = roll_out(teachers, vehicle, line, reference, begin, remember, STEPS, mesh)
+
+    end = int(HOVER_S * NATIVE_RATE_HZ)
+    error = trace.error[end - int(NATIVE_RATE_HZ) : end].mean(0)
+    error = np.where(trace.alive & np.isfinite(error), error, np.inf).reshape(count, FLIGHTS)[:, :-1].max(1)
+    rmse = evaluate.tracking_rmse_m(trace).reshape(count, FLIGHTS)[:, -1]
+    rmse = np.where(np.isfinite(rmse), rmse, np.inf)
     return Verdict((error < LARGEST_ERROR_M) & (rmse < LARGEST_EIGHT_M), error, rmse)
 
 
