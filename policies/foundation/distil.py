@@ -69,13 +69,16 @@ def begin(
         lambda leaf: jnp.repeat(leaf[..., which], copies, -1), pupils(taught, population, seed)
     )
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 3), 3)
-    fleet = take_off(keys, vehicle, line, depth(population), recipe.acceleration_m_s2)
+    fleet = _take_off(keys, vehicle, line, depth(population), recipe.acceleration_m_s2)
     weights = student.Student(nnx.Rngs(seed)).weights()
     return Apprenticeship(weights, adam(recipe.clip_norm, recipe.stage).init(weights), fleet, jnp.int32(0))
 
 
+_take_off = jax.jit(take_off, static_argnames=("remember", "acceleration_m_s2"))
+
+
 def fly(
-    weights: student.Weights, teachers: teacher.Teachers, fleet: Fleet, noise: jax.Array, led: bool
+    weights: student.Weights, teachers: teacher.Teachers, fleet: Fleet, noise: jax.Array, led: jax.Array
 ) -> tuple[Loop, jax.Array, jax.Array, jax.Array]:
     """One window of V vehicles without gradient.
 
@@ -84,7 +87,7 @@ def fly(
       teachers: N; V is a multiple of it.
       fleet: V vehicles.
       noise: (window, 18, V) standard normal.
-      led: the teachers fly, and the student watches.
+      led: () bool; the teachers fly, and the student watches.
     Returns:
       The loop at the end; what the student observed (window, 22, V); what the teachers would have done
       (window, 4, V); which vehicles were not lost (window, V).
@@ -94,8 +97,7 @@ def fly(
         observation, velocity = observe(fleet.line, fleet.reference, loop, drawn)
         seen = teacher.features(fleet.built, fleet.line, fleet.reference, loop)
         action, hidden = student.step(weights, observation, loop.hidden)
-        if led:
-            action = teacher.decide(teachers, seen)
+        action = jax.lax.cond(led, lambda: teacher.decide(teachers, seen), lambda: action)
         loop = loop._replace(hidden=hidden, velocity=velocity)
         after = move(fleet.built, fleet.line, fleet.reference, loop, action, BOX_M)
         return after, (observation, seen, loop.alive)
@@ -132,7 +134,7 @@ def disagreement(
 
 
 def make_update(
-    recipe: DistilRecipe, population: Population, seed: int, fleet: Fleet, mesh: Mesh, led: bool
+    recipe: DistilRecipe, population: Population, seed: int, fleet: Fleet, mesh: Mesh
 ) -> Callable[[Apprenticeship, teacher.Teachers], tuple[Apprenticeship, jax.Array, jax.Array]]:
     """Compiles one update: begin some flights anew, fly one window, let it be labelled, learn. `fleet` is a pattern."""
     optimiser = adam(recipe.clip_norm, recipe.stage)
@@ -140,7 +142,7 @@ def make_update(
     everywhere, spread = PartitionSpec(), PartitionSpec("teacher")
     vehicles = fleet.loop.alive.shape[0]
 
-    def gradient(weights: Any, teachers: Any, fleet: Fleet, noise: jax.Array) -> Any:
+    def gradient(weights: Any, teachers: Any, fleet: Fleet, noise: jax.Array, led: jax.Array) -> Any:
         end, observations, labels, alive = fly(weights, teachers, fleet, noise, led)
         loss, slope = jax.value_and_grad(disagreement)(weights, fleet.loop.hidden, observations, labels, alive)
         loss, slope, count = jax.lax.psum((loss, slope, alive.sum().astype(jnp.float32)), "teacher")
@@ -149,7 +151,7 @@ def make_update(
     sharded = jax.shard_map(
         gradient,
         mesh=mesh,
-        in_specs=(everywhere, spread, spec, PartitionSpec(None, None, "teacher")),
+        in_specs=(everywhere, spread, spec, PartitionSpec(None, None, "teacher"), everywhere),
         out_specs=(everywhere, everywhere, spec.loop),
         check_vma=False,
     )
@@ -160,7 +162,7 @@ def make_update(
         new = take_off(keys[:3], old.built, old.line, depth(population), recipe.acceleration_m_s2)
         fleet = begin_anew(keys[3], old, new, recipe.redraw)
         noise = jax.random.normal(keys[4], (recipe.window, 18, vehicles))
-        loss, slope, end = sharded(training.weights, teachers, fleet, noise)
+        loss, slope, end = sharded(training.weights, teachers, fleet, noise, training.update < recipe.teacher_updates)
         delta, state = optimiser.update(slope, training.optimiser, training.weights)
         weights = optax.apply_updates(training.weights, delta)
         after = Apprenticeship(weights, state, fleet._replace(loop=sound(end)), training.update + 1)
@@ -212,11 +214,10 @@ def distil(
     training, progress, seconds = course.resume(plan, begin(recipe, taught, population, seed, which), before, restart)
     fleet = jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, per_teacher(leaf))), training.fleet)
     weights, optimiser, done = jax.device_put((training.weights, training.optimiser, training.update), everywhere)
-    learn = {led: make_update(recipe, population, seed, fleet, mesh, led) for led in (True, False)}
+    learn = make_update(recipe, population, seed, fleet, mesh)
 
     def update(training: Apprenticeship) -> tuple[Apprenticeship, float, float]:
-        led = int(training.update) < recipe.teacher_updates
-        training, loss, norm = learn[led](training, teachers)
+        training, loss, norm = learn(training, teachers)
         return training, float(loss), float(norm)
 
     training = follow(plan, update, Apprenticeship(weights, optimiser, fleet, done), progress, seconds, report)

@@ -51,12 +51,14 @@ class School(NamedTuple):
     update: jax.Array
 
 
+@partial(jax.jit, static_argnames=("recipe", "population"))
 def pupils(recipe: TeacherRecipe, population: Population, seed: int) -> tuple[Quadrotor, Line]:
     """Draws the N vehicles, as built, and their lines; both belong to the teachers from now on."""
     k = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 2)
     return sample(k[0], recipe.count, population), sample_line(k[1], recipe.count, population)
 
 
+@partial(jax.jit, static_argnames=("recipe", "population"))
 def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
     """Untrained teachers, with E copies of each one's vehicle at the start of their flights."""
     vehicle, line = pupils(recipe, population, seed)
