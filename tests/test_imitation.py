@@ -13,8 +13,8 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import distil, judge, student, teacher, teaching
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.cost import COST_CAP
-from haltere.policies.foundation.fleet import launch
-from haltere.policies.foundation.line import depth
+from haltere.policies.foundation.fleet import grounded
+from haltere.policies.foundation.line import clean_line, depth
 from haltere.policies.foundation.plan import SHIPPED, DistilRecipe, Plan, TeacherRecipe, load_plan
 from haltere.policies.foundation.population import load_population
 from haltere.policies.foundation.recipe import Recipe, Stage
@@ -147,7 +147,7 @@ def test_broken_teacher_does_not_disturb_the_others() -> None:
         school = teaching.place(school, mesh)
         for _ in range(3):
             school, each, _ = update(school)
-        results.append((school.teachers, each))
+        results.append((school.teachers, np.asarray(each)))
     (good, good_losses), (bad, bad_losses) = results
     assert bad_losses[2] == COST_CAP
     assert np.isnan(bad.first_weight[2]).all()
@@ -187,7 +187,8 @@ def test_checkpoint_of_other_teachers_is_refused(
 
 def test_teacher_knows_what_its_vehicle_has_not_yet_obeyed() -> None:
     """Pending actions are shown up to the vehicle's latency, newest first, clipped; beyond it there are zeros."""
-    fleet = launch(jax.random.key(0), 4, WIDE, 3.0)
+    vehicle, _ = teaching.pupils(TEACHERS, WIDE, 0)
+    fleet = grounded(vehicle, clean_line(4), depth(WIDE))
     late = fleet.loop.pending.shape[0]
     line = fleet.line._replace(latency=jnp.arange(4))
     pending = jnp.arange(late)[:, None, None] * 0.1 + jnp.full((late, 4, 4), 0.3)

@@ -25,7 +25,7 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import course, student, teacher
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.course import Course, Report, follow
-from haltere.policies.foundation.fleet import Fleet, take_off
+from haltere.policies.foundation.fleet import Fleet, grounded, take_off
 from haltere.policies.foundation.line import depth
 from haltere.policies.foundation.optimiser import adam
 from haltere.policies.foundation.plan import DistilRecipe, TeacherRecipe
@@ -63,18 +63,14 @@ def chosen(fit: np.ndarray, devices: int) -> np.ndarray:
 def begin(
     recipe: DistilRecipe, taught: TeacherRecipe, population: Population, seed: int, which: np.ndarray
 ) -> Apprenticeship:
-    """An untrained student, and the vehicles of the chosen teachers at the start of their flights."""
+    """An untrained student, and the vehicles of the chosen teachers, which begin to fly in the first update."""
     copies = max(1, recipe.vehicles // which.size)
     vehicle, line = jax.tree.map(
         lambda leaf: jnp.repeat(leaf[..., which], copies, -1), pupils(taught, population, seed)
     )
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 3), 3)
-    fleet = _take_off(keys, vehicle, line, depth(population), recipe.acceleration_m_s2)
+    fleet = grounded(vehicle, line, depth(population))
     weights = student.Student(nnx.Rngs(seed)).weights()
     return Apprenticeship(weights, adam(recipe.clip_norm, recipe.stage).init(weights), fleet, jnp.int32(0))
-
-
-_take_off = jax.jit(take_off, static_argnames=("remember", "acceleration_m_s2"))
 
 
 def fly(

@@ -71,3 +71,11 @@ def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, a
         remember,
     )
     return Fleet(vehicle, as_built(vehicles), line, reference, loop)
+
+
+def grounded(vehicle: Quadrotor, line: Line, remember: Depth) -> Fleet:
+    """V vehicles that count as lost, so that the next update begins all their flights; arguments as of `take_off`."""
+    flying = jax.eval_shape(lambda: take_off(jax.random.split(jax.random.key(0), 3), vehicle, line, remember, 1.0))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), flying)
+    fleet: Fleet = nothing._replace(built=vehicle, condition=as_built(vehicle.mass.shape[0]), line=line)
+    return fleet

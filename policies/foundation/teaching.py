@@ -21,7 +21,7 @@ from haltere.policies.foundation import course, teacher
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.course import Course, Report, follow
-from haltere.policies.foundation.fleet import BOX_M, Fleet, take_off
+from haltere.policies.foundation.fleet import BOX_M, Fleet, grounded, take_off
 from haltere.policies.foundation.judge import Verdict, judge
 from haltere.policies.foundation.line import Line, clean_line, depth, sample_line
 from haltere.policies.foundation.optimiser import adam
@@ -60,15 +60,14 @@ def pupils(recipe: TeacherRecipe, population: Population, seed: int) -> tuple[Qu
 
 @partial(jax.jit, static_argnames=("recipe", "population"))
 def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
-    """Untrained teachers, with E copies of each one's vehicle at the start of their flights."""
+    """Untrained teachers, with E copies of each one's vehicle, which begin to fly in the first update."""
     vehicle, line = pupils(recipe, population, seed)
     key = jax.random.fold_in(jax.random.key(seed), 2)
     teachers = teacher.untrained(key, vehicle, depth(population).whole)
     exact = clean_line(recipe.count)._replace(latency=line.latency)
     vehicles, lines = jax.tree.map(lambda leaf: jnp.repeat(leaf, recipe.environments, -1), (vehicle, exact))
-    keys = jax.random.split(jax.random.fold_in(key, 1), 3)
-    fleet = take_off(keys, vehicles, lines, depth(population), recipe.stage.acceleration_m_s2)
-    return School(teachers, jax.vmap(adam(recipe.clip_norm, recipe.stage).init)(teachers), fleet, jnp.int32(0))
+    optimiser = jax.vmap(adam(recipe.clip_norm, recipe.stage).init)(teachers)
+    return School(teachers, optimiser, grounded(vehicles, lines, depth(population)), jnp.int32(0))
 
 
 def window_loss(teachers: teacher.Teachers, fleet: Fleet, stage: Stage) -> tuple[jax.Array, tuple[jax.Array, Loop]]:
