@@ -201,12 +201,11 @@ def test_teacher_knows_what_its_vehicle_has_not_yet_obeyed() -> None:
 
 
 def test_stacked_teachers_are_as_many_networks() -> None:
-    vehicle, _ = teaching.pupils(TEACHERS, WIDE, 0)
-    stacked = teacher.untrained(jax.random.key(0), vehicle, 3)
+    stacked = teaching.found(TEACHERS, WIDE, 0).teachers
     seen = jax.random.normal(jax.random.key(1), (teacher.inputs(3), 4 * 5))
     actions = teacher.decide(stacked, seen)
     for index in range(4):
-        own = jax.tree.map(lambda leaf, index=index: leaf[index], stacked)
+        own = jax.tree.map(lambda leaf, index=index: np.asarray(leaf)[index], stacked)
         x = np.asarray(seen[:, 5 * index : 5 * index + 5])
         x = np.tanh(own.first_weight @ x + own.first_bias[:, None])
         x = np.tanh(own.second_weight @ x + own.second_bias[:, None])

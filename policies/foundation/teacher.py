@@ -10,6 +10,7 @@ the disturbance and, as their vehicle obeys late, the actions that it has not ye
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,7 @@ def inputs(late: int) -> int:
     return OBSERVATION_SIZE + 4 + 3 + ACTION_SIZE * late
 
 
+@partial(jax.jit, static_argnames="late")
 def untrained(key: jax.Array, vehicle: Quadrotor, late: int) -> Teachers:
     """Draws the weights of one teacher per vehicle; each begins near its vehicle's hover setpoint.
 

@@ -35,6 +35,9 @@ BLOCK = 32
 """Teachers that go through a window together, at most: their weights and gradients stay in the cache."""
 
 
+_sample_line = jax.jit(sample_line, static_argnames=("vehicles", "population"))
+
+
 class School(NamedTuple):
     """All that goes on from one update to the next; a checkpoint holds exactly this.
 
@@ -51,14 +54,12 @@ class School(NamedTuple):
     update: jax.Array
 
 
-@partial(jax.jit, static_argnames=("recipe", "population"))
 def pupils(recipe: TeacherRecipe, population: Population, seed: int) -> tuple[Quadrotor, Line]:
     """Draws the N vehicles, as built, and their lines; both belong to the teachers from now on."""
     k = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 2)
-    return sample(k[0], recipe.count, population), sample_line(k[1], recipe.count, population)
+    return sample(k[0], recipe.count, population), _sample_line(k[1], recipe.count, population)
 
 
-@partial(jax.jit, static_argnames=("recipe", "population"))
 def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
     """Untrained teachers, with E copies of each one's vehicle, which begin to fly in the first update."""
     vehicle, line = pupils(recipe, population, seed)
