@@ -14,7 +14,7 @@ from haltere.policies.foundation import distil, judge, student, teacher, teachin
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.cost import COST_CAP
 from haltere.policies.foundation.fleet import grounded
-from haltere.policies.foundation.line import clean_line, depth
+from haltere.policies.foundation.line import clean_line, deepest
 from haltere.policies.foundation.plan import SHIPPED, DistilRecipe, Plan, TeacherRecipe, load_plan
 from haltere.policies.foundation.population import load_population
 from haltere.policies.foundation.recipe import Recipe, Stage
@@ -98,7 +98,7 @@ def test_teachers_and_student_learn(straight: tuple[Outcome, list[Row]]) -> None
 
 def verdict_on(teachers: teacher.Teachers) -> judge.Verdict:
     vehicle, line = teaching.pupils(TEACHERS, WIDE, 0)
-    return judge.judge(teachers, vehicle, line, depth(WIDE), teaching.mesh_for(TEACHERS.count))
+    return judge.judge(teachers, vehicle, line, deepest([WIDE]), teaching.mesh_for(TEACHERS.count))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_checkpoint_of_other_teachers_is_refused(
 def test_teacher_knows_what_its_vehicle_has_not_yet_obeyed() -> None:
     """Pending actions are shown up to the vehicle's latency, newest first, clipped; beyond it there are zeros."""
     vehicle, _ = teaching.pupils(TEACHERS, WIDE, 0)
-    fleet = grounded(vehicle, clean_line(4), depth(WIDE))
+    fleet = grounded(vehicle, clean_line(4), deepest([WIDE]))
     late = fleet.loop.pending.shape[0]
     line = fleet.line._replace(latency=jnp.arange(4))
     pending = jnp.arange(late)[:, None, None] * 0.1 + jnp.full((late, 4, 4), 0.3)

@@ -300,7 +300,7 @@ def test_a_bad_action_never_reaches_the_motors(
     pty = PtyTransport()
     runtime = Runtime(pty, bad)
     simulator = simulators(*lockstep(["--port", pty.path], wait_ms=10))
-    assert {motors.source for motors in simulator.fly(10)} == {MotorSource.FALLBACK}
+    assert {motors.source for motors in simulator.fly(50)} == {MotorSource.FALLBACK}
     assert runtime.count(State) > 5
     runtime.stop()
 

@@ -26,8 +26,8 @@ TINY = Recipe(
     checkpoint_every=4,
     clip_norm=0.5,
     stages=(
-        Stage("first", 6, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2),
-        Stage("second", 6, 12, 0.99, (1e-3, 1e-4), 5.0, 0.3),
+        Stage("first", 6, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2, optimiser="muon"),
+        Stage("second", 6, 12, 0.99, (1e-3, 1e-4), 5.0, 0.3, population="world"),
     ),
 )
 

@@ -29,7 +29,7 @@ def foundation(
         str,
         typer.Option(
             help="Recipe: a TOML file, or direct (the shipped policy's), meta-imitation (teachers, then "
-            "distillation), meta-imitation+direct (and then the last direct stages)."
+            "distillation), meta-imitation+direct (and then the last direct stage)."
         ),
     ] = "direct",
     teachers: Annotated[

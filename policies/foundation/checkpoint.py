@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +47,11 @@ def save(training: Any, progress: list[Progress], seconds: float, identity: str,
     scratch.replace(path)
 
 
-def restore(like: Any, identity: str, path: Path) -> tuple[Any, list[Progress], float]:
+def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any, list[Progress], float]:
     """Reads a checkpoint.
 
     Args:
-      like: a pytree of the same structure.
+      like: gives a pytree of the same structure, from the number of updates that were done.
       identity: as given to `save`.
       path: the file.
     Returns:
@@ -63,10 +64,11 @@ def restore(like: Any, identity: str, path: Path) -> tuple[Any, list[Progress], 
             raise ConfigError(
                 f"{path} belongs to another recipe, population or seed: choose another --output, or pass --restart"
             )
-        leaves = [file[str(i)] for i in range(len(jax.tree.leaves(like)))]
         rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
+        pattern = like(rows[-1].update)
+        leaves = [file[str(i)] for i in range(len(jax.tree.leaves(pattern)))]
         seconds = float(file["seconds"])
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), rows, seconds
+    return jax.tree.unflatten(jax.tree.structure(pattern), leaves), rows, seconds
 
 
 def write_curve(progress: list[Progress], path: Path) -> None:

@@ -26,8 +26,8 @@ from haltere.policies.foundation import course, student, teacher
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.course import Course, Report, follow
 from haltere.policies.foundation.fleet import Fleet, grounded, take_off
-from haltere.policies.foundation.line import depth
-from haltere.policies.foundation.optimiser import adam
+from haltere.policies.foundation.line import deepest
+from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.plan import DistilRecipe, TeacherRecipe
 from haltere.policies.foundation.population import Population, load_population
 from haltere.policies.foundation.rollout import Loop, move, observe
@@ -68,9 +68,9 @@ def begin(
     vehicle, line = jax.tree.map(
         lambda leaf: jnp.repeat(leaf[..., which], copies, -1), pupils(taught, population, seed)
     )
-    fleet = grounded(vehicle, line, depth(population))
+    fleet = grounded(vehicle, line, deepest([population]))
     weights = student.Student(nnx.Rngs(seed)).weights()
-    return Apprenticeship(weights, adam(recipe.clip_norm, recipe.stage).init(weights), fleet, jnp.int32(0))
+    return Apprenticeship(weights, make_optimiser(recipe.clip_norm, recipe.stage).init(weights), fleet, jnp.int32(0))
 
 
 def fly(
@@ -133,7 +133,7 @@ def make_update(
     recipe: DistilRecipe, population: Population, seed: int, fleet: Fleet, mesh: Mesh
 ) -> Callable[[Apprenticeship, teacher.Teachers], tuple[Apprenticeship, jax.Array, jax.Array]]:
     """Compiles one update: begin some flights anew, fly one window, let it be labelled, learn. `fleet` is a pattern."""
-    optimiser = adam(recipe.clip_norm, recipe.stage)
+    optimiser = make_optimiser(recipe.clip_norm, recipe.stage)
     spec = jax.tree.map(per_teacher, fleet)
     everywhere, spread = PartitionSpec(), PartitionSpec("teacher")
     vehicles = fleet.loop.alive.shape[0]
@@ -155,7 +155,7 @@ def make_update(
     def update(training: Apprenticeship, teachers: teacher.Teachers) -> tuple[Apprenticeship, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 4), training.update), 5)
         old = training.fleet
-        new = take_off(keys[:3], old.built, old.line, depth(population), recipe.acceleration_m_s2)
+        new = take_off(keys[:3], old.built, old.line, deepest([population]), recipe.acceleration_m_s2)
         fleet = begin_anew(keys[3], old, new, recipe.redraw)
         noise = jax.random.normal(keys[4], (recipe.window, 18, vehicles))
         loss, slope, end = sharded(training.weights, teachers, fleet, noise, training.update < recipe.teacher_updates)
@@ -164,7 +164,7 @@ def make_update(
         after = Apprenticeship(weights, state, fleet._replace(loop=sound(end)), training.update + 1)
         return after, loss, optax.global_norm(slope)
 
-    return jax.jit(update, donate_argnums=0)
+    return jax.jit(update)
 
 
 def distil(

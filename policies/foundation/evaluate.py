@@ -6,8 +6,9 @@ same initial states.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -39,6 +40,7 @@ class Trace(NamedTuple):
       vertical_speed: (T, V) m/s, relative to the reference.
       action_step: (T, V) root mean square over the motors of the change of the (clipped) action.
       alive: (V,) the vehicle never left the box.
+      hidden: (T / CHUNK, 16, V) hidden state at the end of each chunk.
     """
 
     error: np.ndarray
@@ -46,6 +48,7 @@ class Trace(NamedTuple):
     vertical_speed: np.ndarray
     action_step: np.ndarray
     alive: np.ndarray
+    hidden: np.ndarray
 
 
 @partial(jax.jit, static_argnames="kind")
@@ -166,6 +169,7 @@ def roll_out(
     initial: Initial,
     key: jax.Array,
     steps: int,
+    changes: Mapping[int, Quadrotor] = MappingProxyType({}),
 ) -> Trace:
     """Flies V vehicles for `steps` control periods.
 
@@ -178,16 +182,20 @@ def roll_out(
       initial: initial states.
       key: random key of the noise.
       steps: control periods of 10 ms, a multiple of `CHUNK`.
+      changes: what the vehicles become in flight, by the step at which they do, a multiple of `CHUNK`.
     """
-    if steps % CHUNK:
-        raise ValueError(f"{steps} steps: expected a multiple of {CHUNK}")
+    for step in (steps, *changes):
+        if step % CHUNK:
+            raise ValueError(f"{step} steps: expected a multiple of {CHUNK}")
     loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, DEPTH)
-    rows = []
+    rows, hidden = [], []
     for first in range(0, steps, CHUNK):
+        vehicle = changes.get(first, vehicle)
         loop, row = _chunk(policy, parameters, vehicle, line, reference, loop, key, first)
         rows.append(row)
+        hidden.append(loop.hidden)
     error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
-    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive))
+    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive), np.stack(hidden))
 
 
 class Hover(NamedTuple):
@@ -210,20 +218,24 @@ class Hover(NamedTuple):
     vertical_rms_m_s: np.ndarray
 
 
+def settled_s(error: np.ndarray, within_m: float = 0.2) -> np.ndarray:
+    """Time in s after which each error (T, V) stays below `within_m`; infinite where it does not: (V,)."""
+    outside = error >= within_m
+    time = (error.shape[0] - np.argmax(outside[::-1], axis=0)) * outside.any(0) / NATIVE_RATE_HZ
+    return np.where(outside[-1], np.inf, time)
+
+
 def hover_scores(trace: Trace) -> Hover:
     """Summarises a hover."""
     last = int(NATIVE_RATE_HZ)
     error, speed, alive = trace.error, trace.speed, trace.alive
     stable = alive & (error[-last:].mean(0) < 0.5)
     stabilised = alive & (error[-last:] < 0.5).all(0) & (speed[-last:] < 0.5).all(0)
-    outside = error >= 0.2
-    settle = (error.shape[0] - np.argmax(outside[::-1], axis=0)) * outside.any(0) / NATIVE_RATE_HZ
-    settle = np.where(outside[-1], np.inf, settle)
     return Hover(
         stable,
         stabilised,
         error[-last:].mean(0),
-        settle,
+        settled_s(error),
         np.sqrt((trace.action_step[-last:] ** 2).mean(0)),
         np.sqrt((trace.vertical_speed[-last:] ** 2).mean(0)),
     )

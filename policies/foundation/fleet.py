@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from haltere.policies.contract import HIDDEN_SIZE
 from haltere.policies.foundation import evaluate
 from haltere.policies.foundation.condition import Condition, as_built
-from haltere.policies.foundation.line import Depth, Line, depth, sample_line
+from haltere.policies.foundation.line import Depth, Line, sample_line
 from haltere.policies.foundation.population import Population, sample
 from haltere.policies.foundation.rollout import Loop, Reference, start
 from haltere.policies.plants.quadrotor import Quadrotor
@@ -40,12 +40,12 @@ def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Refere
     return Reference(amplitude, rate, phase, jnp.ones(vehicles))
 
 
-def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m_s2: float) -> Fleet:
-    """Draws V vehicles at the start of their flight."""
+def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m_s2: float, remember: Depth) -> Fleet:
+    """Draws V vehicles at the start of their flight, with room for latencies up to `remember`."""
     k = jax.random.split(key, 6)
     vehicle = sample(k[0], vehicles, population)
     line = sample_line(k[1], vehicles, population)
-    return take_off(k[2:5], vehicle, line, depth(population), acceleration_m_s2)
+    return take_off(k[2:5], vehicle, line, remember, acceleration_m_s2)
 
 
 def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, acceleration_m_s2: float) -> Fleet:

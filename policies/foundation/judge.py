@@ -96,7 +96,8 @@ def roll_out(
         loop, row = _chunk(teachers, vehicle, line, reference, loop)
         rows.append(row)
     error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
-    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive))
+    none = np.zeros((0, *hidden.shape), np.float32)
+    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive), none)
 
 
 @jax.jit

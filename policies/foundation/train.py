@@ -25,8 +25,8 @@ from haltere.policies.foundation.checkpoint import Progress, restore, save, writ
 from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
-from haltere.policies.foundation.line import clean_line
-from haltere.policies.foundation.optimiser import adam
+from haltere.policies.foundation.line import Depth, clean_line, deepest
+from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, advance, fade
@@ -82,12 +82,12 @@ def _per_vehicle(leaf: jax.Array) -> PartitionSpec:
 
 
 def make_update(
-    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh
+    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, remembered: Depth
 ) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded."""
-    optimiser = adam(recipe.clip_norm, stage)
+    optimiser = make_optimiser(recipe.clip_norm, stage)
     fleet_shape = jax.eval_shape(
-        lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2)
+        lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2, remembered)
     )
     fleet_spec = jax.tree.map(_per_vehicle, fleet_shape)
     everywhere = PartitionSpec()
@@ -108,7 +108,7 @@ def make_update(
     def update(training: Training) -> tuple[Training, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
-        new = launch(keys[0], recipe.vehicles, population, stage.acceleration_m_s2)
+        new = launch(keys[0], recipe.vehicles, population, stage.acceleration_m_s2, remembered)
         fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < recipe.redraw)
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         noise = jax.random.normal(keys[2], (stage.window, 18, recipe.vehicles))
@@ -126,7 +126,7 @@ def make_update(
         end = end._replace(alive=end.alive & sound)
         return Training(weights, state, fleet._replace(loop=end), training.update + 1), loss, norm
 
-    return jax.jit(update, donate_argnums=0)
+    return jax.jit(update)
 
 
 def validate(weights: student.Weights, count: int, population: Population) -> tuple[float, float, float]:
@@ -184,6 +184,8 @@ def train(
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
     populations = [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
+    # As much as any stage needs: so that the fleet flies on from one stage to the next.
+    remembered = deepest([population, *populations])
     identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
@@ -198,14 +200,20 @@ def train(
     first = recipe.stages[0]
     training = Training(
         weights,
-        adam(recipe.clip_norm, first).init(weights),
-        launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2),
+        make_optimiser(recipe.clip_norm, first).init(weights),
+        launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2, remembered),
         jnp.int32(0),
     )
     progress = list(begin.progress) if begin else []
     earlier, seconds = (progress[-1].update, progress[-1].seconds) if progress else (0, 0.0)
     if checkpoint.exists() and not restart:
-        training, progress, seconds = restore(training, identity, checkpoint)
+
+        def like(updates: int) -> Training:
+            return training._replace(
+                optimiser=make_optimiser(recipe.clip_norm, recipe.stage_at(updates - earlier - 1)).init(weights)
+            )
+
+        training, progress, seconds = restore(like, identity, checkpoint)
     training = place(training)
 
     done, end = int(training.update), 0
@@ -215,10 +223,10 @@ def train(
             continue
         if done == first_update:
             training = training._replace(
-                optimiser=jax.device_put(adam(recipe.clip_norm, stage).init(training.weights), everywhere)
+                optimiser=jax.device_put(make_optimiser(recipe.clip_norm, stage).init(training.weights), everywhere)
             )
         flown = load_population(stage.population) if stage.population else population
-        update = make_update(recipe, stage, flown, seed, mesh)
+        update = make_update(recipe, stage, flown, seed, mesh, remembered)
         clock = time.monotonic()
         while done < end:
             training, loss, norm = update(training)

@@ -38,7 +38,7 @@ def draw(eights: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]], rows: R
             line.set_color("black")
         left.plot([], [], color=colour, linewidth=6, label=method)
     left.set_xticks(range(len(periods)), [f"{period:g}" for period in periods])
-    left.set(xlabel="period of the figure-eight, s", ylabel="tracking RMSE, m", title="256 random vehicles")
+    left.set(xlabel="period of the figure-eight, s", ylabel="tracking RMSE, m", title="random vehicles")
     left.set_ylim(0)
     left.legend(frameon=False)
     for method, colour in COLOURS.items():
