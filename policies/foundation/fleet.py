@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -73,6 +74,7 @@ def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, a
     return Fleet(vehicle, as_built(vehicles), line, reference, loop)
 
 
+@partial(jax.jit, static_argnames="remember")
 def grounded(vehicle: Quadrotor, line: Line, remember: Depth) -> Fleet:
     """V vehicles that count as lost, so that the next update begins all their flights; arguments as of `take_off`."""
     flying = jax.eval_shape(lambda: take_off(jax.random.split(jax.random.key(0), 3), vehicle, line, remember, 1.0))

@@ -55,15 +55,7 @@ def judge(teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, remember: 
       mesh: devices that share the teachers.
     """
     count = vehicle.mass.shape[0]
-    vehicle, line = jax.tree.map(lambda leaf: jnp.repeat(leaf, FLIGHTS, -1), (vehicle, line))
-    flights = count * FLIGHTS
-    last = jnp.arange(flights) % FLIGHTS == FLIGHTS - 1
-
-    def either(eight: Any, hover: Any) -> Any:
-        return jax.tree.map(lambda a, b: jnp.where(last, a, b), eight, hover)
-
-    reference = either(evaluate.figure_eight(flights, 9.0), evaluate.still(flights))
-    begin = either(evaluate.at_rest(vehicle), evaluate.scatter(jax.random.key(2**31 - 3), vehicle, "code"))
+    vehicle, line, reference, begin = _flights(vehicle, line)
     trace = roll_out(teachers, vehicle, line, reference, begin, remember, STEPS, mesh)
 
     end = int(HOVER_S * NATIVE_RATE_HZ)
@@ -72,6 +64,21 @@ def judge(teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, remember: 
     rmse = evaluate.tracking_rmse_m(trace).reshape(count, FLIGHTS)[:, -1]
     rmse = np.where(np.isfinite(rmse), rmse, np.inf)
     return Verdict((error < LARGEST_ERROR_M) & (rmse < LARGEST_EIGHT_M), error, rmse)
+
+
+@jax.jit
+def _flights(vehicle: Quadrotor, line: Line) -> tuple[Quadrotor, Line, Reference, Initial]:
+    """`FLIGHTS` copies of N vehicles and of their lines, with what each is to fly, and from where."""
+    vehicle, line = jax.tree.map(lambda leaf: jnp.repeat(leaf, FLIGHTS, -1), (vehicle, line))
+    flights = vehicle.mass.shape[0]
+    last = jnp.arange(flights) % FLIGHTS == FLIGHTS - 1
+
+    def either(eight: Any, hover: Any) -> Any:
+        return jax.tree.map(lambda a, b: jnp.where(last, a, b), eight, hover)
+
+    reference = either(evaluate.figure_eight(flights, 9.0), evaluate.still(flights))
+    begin = either(evaluate.at_rest(vehicle), evaluate.scatter(jax.random.key(2**31 - 3), vehicle, "code"))
+    return vehicle, line, reference, begin
 
 
 def roll_out(

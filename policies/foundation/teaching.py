@@ -67,7 +67,7 @@ def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
     teachers = teacher.untrained(key, vehicle, deepest([population]).whole)
     exact = clean_line(recipe.count)._replace(latency=line.latency)
     vehicles, lines = jax.tree.map(lambda leaf: jnp.repeat(leaf, recipe.environments, -1), (vehicle, exact))
-    optimiser = jax.vmap(make_optimiser(recipe.clip_norm, recipe.stage).init)(teachers)
+    optimiser = jax.jit(jax.vmap(make_optimiser(recipe.clip_norm, recipe.stage).init))(teachers)
     return School(teachers, optimiser, grounded(vehicles, lines, deepest([population])), jnp.int32(0))
 
 
