@@ -26,9 +26,9 @@ TEACHERS = TeacherRecipe(
     count=4,
     environments=8,
     redraw=0.125,
-    checkpoint_every=120,
+    checkpoint_every=80,
     clip_norm=1.0,
-    stage=Stage("teachers", 240, 40, 0.98, (4e-3, 3e-4), 3.0, 0.2),
+    stage=Stage("teachers", 160, 40, 0.98, (4e-3, 3e-4), 3.0, 0.2),
 )
 DISTIL = DistilRecipe(
     vehicles=32,
@@ -159,7 +159,7 @@ def test_broken_teacher_does_not_disturb_the_others() -> None:
 
 def test_resumes_to_the_same_result_in_every_part(tmp_path: Path, straight: tuple[Outcome, list[Row]]) -> None:
     """Stopped between checkpoints, once in each part; what was finished is not repeated."""
-    for part, stop_at, goes_on_at in (("teachers", 140, 1), ("distil", 40, 121), ("first", 5, 31)):
+    for part, stop_at, goes_on_at in (("teachers", 100, 1), ("distil", 40, 81), ("first", 5, 31)):
         outcome, rows = follow(tmp_path, stop_at=(part, stop_at))
         assert outcome is None
         assert rows[0][1] == goes_on_at
@@ -169,7 +169,7 @@ def test_resumes_to_the_same_result_in_every_part(tmp_path: Path, straight: tupl
     np.testing.assert_array_equal(flat(outcome.weights), flat(straight[0].weights))
     expected = [(row.update, row.stage, row.loss) for row in straight[0].progress]
     assert [(row.update, row.stage, row.loss) for row in outcome.progress] == expected
-    assert [row[0] for row in expected] == [120, 240, 270, 300, 304, 306]
+    assert [row[0] for row in expected] == [80, 160, 190, 220, 224, 226]
 
 
 def test_checkpoint_of_other_teachers_is_refused(
