@@ -127,7 +127,7 @@ def test_shipped_recipe_is_sound() -> None:
 
 def test_bad_recipe_names_the_value(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
-    text = Path(train.__file__).with_name("recipe.toml").read_text()
+    text = (Path(train.__file__).parent / "recipes" / "direct.toml").read_text()
     file.write_text(text.replace("gradient_decay = 0.97", "gradient_decay = 1.7"))
     with pytest.raises(ConfigError, match=r"gradient_decay = 1\.7, allowed 0"):
         load_recipe(file)

@@ -128,6 +128,16 @@ CHUNK = 50
 """Control periods that are compiled as one program; longer flights call it again."""
 
 
+def watch(before: Loop, after: Loop, reference: Reference) -> tuple[jax.Array, ...]:
+    """The row of a `Trace` that one control period leaves: error, speed, vertical speed, action step."""
+    position, velocity = reference.at(after.time)
+    error = jnp.linalg.norm(after.state.position - position, axis=0)
+    relative = after.state.velocity - velocity
+    change = jnp.clip(after.action, -1, 1) - jnp.clip(before.action, -1, 1)
+    action_step = jnp.sqrt((change**2).mean(0))
+    return error, jnp.linalg.norm(relative, axis=0), relative[2], action_step
+
+
 @partial(jax.jit, static_argnames=("policy",))
 def _chunk(
     policy: PolicyWith,
@@ -145,12 +155,7 @@ def _chunk(
     def tick(loop: Loop, index: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
         noise = jax.random.normal(jax.random.fold_in(key, index), (18, vehicle.mass.shape[0]))
         after = advance(decide, vehicle, line, reference, loop, noise, 20.0)
-        position, velocity = reference.at(after.time)
-        error = jnp.linalg.norm(after.state.position - position, axis=0)
-        relative = after.state.velocity - velocity
-        change = jnp.clip(after.action, -1, 1) - jnp.clip(loop.action, -1, 1)
-        action_step = jnp.sqrt((change**2).mean(0))
-        return after, (error, jnp.linalg.norm(relative, axis=0), relative[2], action_step)
+        return after, watch(loop, after, reference)
 
     return jax.lax.scan(tick, loop, first + jnp.arange(CHUNK))
 

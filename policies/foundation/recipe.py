@@ -111,18 +111,34 @@ class Recipe:
 
 
 def load_recipe(path: Path | None = None) -> Recipe:
-    """Reads a recipe; without a path, the one of the shipped policy.
+    """Reads the recipe of a direct training; without a path, the one of the shipped policy.
 
     Raises:
       ConfigError: the file, a key or a value is wrong.
     """
-    file = path or Path(__file__).with_name("recipe.toml")
+    file = path or Path(__file__).parent / "recipes" / "direct.toml"
     try:
-        table = tomllib.loads(file.read_text())
-        entries: list[dict[str, Any]] = table.pop("stage")
-        stages = tuple(Stage(**{**entry, "learning_rate": tuple(entry["learning_rate"])}) for entry in entries)
-        return Recipe(**table, stages=stages)
+        return direct_of(read_table(file))
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"{file}: {error}; compare with the shipped recipes") from error
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """Reads a recipe's TOML.
+
+    Raises:
+      ConfigError: there is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text())
     except OSError as error:
         raise ConfigError(f"cannot read the recipe {file}: {error}") from error
-    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise ConfigError(f"{file}: {error}; compare with the shipped recipe.toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: {error}; compare with the shipped recipes") from error
+
+
+def direct_of(table: dict[str, Any]) -> Recipe:
+    """The recipe of a direct training from its table; a key is missing or unknown: KeyError, TypeError."""
+    entries: list[dict[str, Any]] = table.pop("stage")
+    stages = tuple(Stage(**{**entry, "learning_rate": tuple(entry["learning_rate"])}) for entry in entries)
+    return Recipe(**table, stages=stages)

@@ -155,10 +155,24 @@ def advance(
     Returns:
       The loop one period later. The previous action is never late: the policy knows it.
     """
+    observation, velocity = observe(line, reference, loop, noise)
+    action, hidden = policy(observation, loop.hidden)
+    return move(vehicle, line, reference, loop._replace(hidden=hidden, velocity=velocity), action, box_m)
+
+
+def observe(line: Line, reference: Reference, loop: Loop, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What the policy sees: the observation (22, V), and the velocities to remember, as in `Loop`.
+
+    The latency of the whole observation is not in it; `move` flies that.
+    """
     now = measure(loop.state, reference, loop.time)
     late, velocity = _late(now[12:15], loop.velocity, line.velocity_latency)
     observed = jnp.concatenate([now[:12], late, now[15:]]) + line.noise * noise + line.bias
-    action, hidden = policy(jnp.concatenate([observed, loop.action]), loop.hidden)
+    return jnp.concatenate([observed, loop.action]), velocity
+
+
+def move(vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop, action: jax.Array, box_m: float) -> Loop:
+    """Gives the action (4, V) to the line and lets one control period pass; see `advance`."""
     effective, pending = _late(action, loop.pending, line.latency)
     state = step(vehicle, loop.state, effective, NATIVE_PERIOD_S)
     time = loop.time + NATIVE_PERIOD_S
@@ -170,4 +184,4 @@ def advance(
         & (jnp.abs(state.angular_velocity).max(0) < 80.0)
     )
     state = jax.tree.map(lambda new, old: jnp.where(alive, new, jax.lax.stop_gradient(old)), state, loop.state)
-    return Loop(state, hidden, action, pending, velocity, time, alive)
+    return Loop(state, loop.hidden, action, pending, loop.velocity, time, alive)

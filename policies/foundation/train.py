@@ -16,33 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import optax.contrib
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from haltere.policies.contract import HIDDEN_SIZE, NATIVE_PERIOD_S
+from haltere.policies.contract import NATIVE_PERIOD_S
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
-from haltere.policies.foundation.condition import Condition, apply, as_built, change
-from haltere.policies.foundation.line import Depth, Line, clean_line, deepest, sample_line
+from haltere.policies.foundation.condition import apply, change
+from haltere.policies.foundation.cost import cost
+from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
+from haltere.policies.foundation.line import Depth, clean_line, deepest
+from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
-from haltere.policies.foundation.rollout import Loop, Reference, advance, fade, start
-from haltere.policies.plants.quadrotor import Quadrotor
-
-BOX_M = 6.0
-COST_CAP = 3.0
-MOVING_SHARE = 0.6
-
-
-class Fleet(NamedTuple):
-    """V vehicles in flight, each with its own condition, line and reference."""
-
-    built: Quadrotor
-    condition: Condition
-    line: Line
-    reference: Reference
-    loop: Loop
+from haltere.policies.foundation.rollout import Loop, advance, fade
 
 
 class Training(NamedTuple):
@@ -54,60 +41,18 @@ class Training(NamedTuple):
     update: jax.Array
 
 
-def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Reference:
-    """Draws references: some at rest, the others a sinusoid per axis with periods of 1.5 to 12 s."""
-    k = jax.random.split(key, 5)
-    rate = 2 * jnp.pi / jnp.exp(jax.random.uniform(k[0], (3, vehicles), minval=jnp.log(1.5), maxval=jnp.log(12.0)))
-    share = jax.random.uniform(k[1], (3, vehicles)) * jnp.array([[1.0], [1.0], [0.4]])
-    moving = jax.random.uniform(k[2], (vehicles,)) < MOVING_SHARE
-    amplitude = jnp.minimum(acceleration_m_s2 * share / rate**2, 1.5) * moving
-    phase = jax.random.uniform(k[3], (3, vehicles), maxval=2 * jnp.pi)
-    return Reference(amplitude, rate, phase, jnp.ones(vehicles))
+class Start(NamedTuple):
+    """What a training goes on from, where it does not begin from nothing.
 
-
-def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m_s2: float, remembered: Depth) -> Fleet:
-    """Draws V vehicles at the start of their flight, with room for latencies up to `remembered`."""
-    k = jax.random.split(key, 6)
-    vehicle = sample(k[0], vehicles, population)
-    line = sample_line(k[1], vehicles, population)
-    reference = wandering(k[2], vehicles, acceleration_m_s2)
-    near, far = (evaluate.scatter(k[3], vehicle, kind) for kind in ("code", "paper"))
-    which = jax.random.uniform(k[4], (vehicles,)) < 0.5
-    initial = jax.tree.map(lambda a, b: jnp.where(which, a, b), near, far)
-    loop = start(
-        initial.state,
-        initial.action,
-        jnp.zeros((HIDDEN_SIZE, vehicles)),
-        reference,
-        remembered,
-    )
-    return Fleet(vehicle, as_built(vehicles), line, reference, loop)
-
-
-def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Array:
-    """Cost of one control period per vehicle, (V,), at most `COST_CAP`.
-
-    Distances count by their norm rounded off near zero, so that the last centimetre still matters.
+    Attributes:
+      weights: the student.
+      progress: learning curve of the trainings before.
+      identity: of the last of them.
     """
-    position, velocity = reference.at(loop.time)
 
-    def distance(difference: jax.Array, soft: float) -> jax.Array:
-        return jnp.sqrt((difference**2).sum(0) + soft**2) - soft
-
-    w, x, y, z = loop.state.quat_wxyz
-    heading = 1 - (1 - 2 * (y * y + z * z)) / jnp.sqrt(
-        (1 - 2 * (y * y + z * z)) ** 2 + (2 * (x * y + w * z)) ** 2 + 1e-4
-    )
-    overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
-    total = (
-        distance(loop.state.position - position, stage.position_soft_m)
-        + stage.velocity_weight * distance(loop.state.velocity - velocity, stage.velocity_soft_m_s)
-        + 0.02 * distance(loop.state.angular_velocity, 0.5)
-        + 0.1 * heading
-        + stage.action_weight * distance(loop.action - before.action, 0.05)
-        + 0.05 * (overshoot**2).sum(0)
-    )
-    return jnp.where(loop.alive, jnp.minimum(total, COST_CAP), COST_CAP)
+    weights: student.Weights
+    progress: list[Progress]
+    identity: str
 
 
 def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
@@ -132,14 +77,6 @@ def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage:
     return costs.mean(), end
 
 
-def _optimiser(recipe: Recipe, stage: Stage) -> optax.GradientTransformation:
-    first, last = stage.learning_rate
-    schedule = optax.cosine_decay_schedule(first, stage.updates, last / first)
-    rule = {"adam": optax.adam, "muon": optax.contrib.muon}[stage.optimiser]
-    chain = optax.chain(optax.clip_by_global_norm(recipe.clip_norm), rule(schedule))
-    return optax.apply_if_finite(chain, max_consecutive_errors=10**6)
-
-
 def _per_vehicle(leaf: jax.Array) -> PartitionSpec:
     return PartitionSpec(*([None] * (leaf.ndim - 1) + ["vehicle"]))
 
@@ -148,7 +85,7 @@ def make_update(
     recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, remembered: Depth
 ) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded."""
-    optimiser = _optimiser(recipe, stage)
+    optimiser = make_optimiser(recipe.clip_norm, stage)
     fleet_shape = jax.eval_shape(
         lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2, remembered)
     )
@@ -192,13 +129,12 @@ def make_update(
     return jax.jit(update)
 
 
-def validate(weights: student.Weights, recipe: Recipe, population: Population) -> tuple[float, float, float]:
+def validate(weights: student.Weights, count: int, population: Population) -> tuple[float, float, float]:
     """Judges a policy on vehicles never trained on.
 
     Returns:
       Share stable, median steady error (m, no force), median RMSE (m) of a 9 s figure-eight.
     """
-    count = recipe.validation_vehicles
     vehicle = sample(jax.random.key(2**31 - 1), count, population)
     vehicle = vehicle._replace(force=vehicle.force * 0)
     line = clean_line(count)._replace(latency=jnp.arange(count) % len(population.latency_share))
@@ -228,6 +164,7 @@ def train(
     output: Path,
     report: Callable[[int, float, Progress | None], None],
     restart: bool = False,
+    begin: Start | None = None,
 ) -> tuple[student.Weights, list[Progress]]:
     """Trains a policy.
 
@@ -237,6 +174,7 @@ def train(
       output: folder for checkpoint and learning curve; a checkpoint found there is resumed.
       report: called with (update, loss, new line of the curve or None).
       restart: ignore a checkpoint.
+      begin: what to go on from; by default the weights are drawn.
     Returns:
       The weights, and the learning curve.
     Raises:
@@ -248,7 +186,7 @@ def train(
     populations = [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
     # As much as any stage needs: so that the fleet flies on from one stage to the next.
     remembered = deepest([population, *populations])
-    identity = f"{recipe}, {population}, {populations}, seed {seed}"
+    identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
     devices = jax.local_devices()
     mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -258,32 +196,34 @@ def train(
         weights, optimiser, update = jax.device_put((training.weights, training.optimiser, training.update), everywhere)
         return Training(weights, optimiser, fleet, update)
 
-    weights = student.Student(nnx.Rngs(seed)).weights()
+    weights = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
     first = recipe.stages[0]
     training = Training(
         weights,
-        _optimiser(recipe, first).init(weights),
+        make_optimiser(recipe.clip_norm, first).init(weights),
         launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2, remembered),
         jnp.int32(0),
     )
-    progress: list[Progress] = []
-    seconds = 0.0
+    progress = list(begin.progress) if begin else []
+    earlier, seconds = (progress[-1].update, progress[-1].seconds) if progress else (0, 0.0)
     if checkpoint.exists() and not restart:
 
         def like(updates: int) -> Training:
-            return training._replace(optimiser=_optimiser(recipe, recipe.stage_at(updates - 1)).init(weights))
+            return training._replace(
+                optimiser=make_optimiser(recipe.clip_norm, recipe.stage_at(updates - earlier - 1)).init(weights)
+            )
 
         training, progress, seconds = restore(like, identity, checkpoint)
     training = place(training)
 
     done, end = int(training.update), 0
     for stage in recipe.stages:
-        begin, end = end, end + stage.updates
+        first_update, end = end, end + stage.updates
         if done >= end:
             continue
-        if done == begin:
+        if done == first_update:
             training = training._replace(
-                optimiser=jax.device_put(_optimiser(recipe, stage).init(training.weights), everywhere)
+                optimiser=jax.device_put(make_optimiser(recipe.clip_norm, stage).init(training.weights), everywhere)
             )
         flown = load_population(stage.population) if stage.population else population
         update = make_update(recipe, stage, flown, seed, mesh, remembered)
@@ -295,8 +235,8 @@ def train(
             if done % recipe.checkpoint_every == 0 or done == recipe.updates:
                 now = time.monotonic()
                 seconds, clock = seconds + now - clock, now
-                scores = validate(training.weights, recipe, population)
-                line = Progress(done, stage.name, seconds, float(loss), float(norm), *scores)
+                scores = validate(training.weights, recipe.validation_vehicles, population)
+                line = Progress(earlier + done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
                 save(training, progress, seconds, identity, checkpoint)
                 write_curve(progress, output / "curve.csv")
