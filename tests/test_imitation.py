@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation import distil, judge, student, teacher, teaching
+from haltere.policies.foundation import distil, judge, spread, student, teacher, teaching
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.cost import COST_CAP
 from haltere.policies.foundation.fleet import grounded
@@ -88,6 +88,7 @@ def losses(rows: list[Row], name: str) -> np.ndarray:
     return np.array([loss for part, _, loss in rows if part == name])
 
 
+@pytest.mark.slow
 def test_teachers_and_student_learn(straight: tuple[Outcome, list[Row]]) -> None:
     """The student's disagreement falls on its own flights, which come after the teachers'."""
     _, rows = straight
@@ -98,7 +99,7 @@ def test_teachers_and_student_learn(straight: tuple[Outcome, list[Row]]) -> None
 
 def verdict_on(teachers: teacher.Teachers) -> judge.Verdict:
     vehicle, line = teaching.pupils(TEACHERS, WIDE, 0)
-    return judge.judge(teachers, vehicle, line, deepest([WIDE]), teaching.mesh_for(TEACHERS.count))
+    return judge.judge(teachers, vehicle, line, deepest([WIDE]), spread.mesh_for(TEACHERS.count))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,7 @@ def taught(straight: tuple[Outcome, list[Row]], folder: Path) -> teacher.Teacher
     return teaching.teach(TEACHERS, 0, folder, lambda *_: pytest.fail("a finished part was repeated"))[0]
 
 
+@pytest.mark.slow
 def test_trained_teachers_fly_better_than_untrained(taught: teacher.Teachers) -> None:
     before, after = verdict_on(teaching.found(TEACHERS, WIDE, 0).teachers), verdict_on(taught)
     assert not before.fit.any()
@@ -118,6 +120,7 @@ def broken(teachers: teacher.Teachers, index: int) -> teacher.Teachers:
     return teachers._replace(first_weight=teachers.first_weight.at[index].set(jnp.nan))
 
 
+@pytest.mark.slow
 def test_unfit_teachers_are_left_out(taught: teacher.Teachers) -> None:
     sound, verdict = verdict_on(taught), verdict_on(broken(taught, 1))
     assert not verdict.fit[1]
@@ -132,19 +135,20 @@ def test_unfit_teachers_are_left_out(taught: teacher.Teachers) -> None:
         distil.chosen(np.zeros(4, bool), devices=2)
 
 
+@pytest.mark.slow
 def test_unfit_teachers_are_counted(straight: tuple[Outcome, list[Row]], taught: teacher.Teachers) -> None:
     assert straight[0].fit == verdict_on(taught).fit.sum()
 
 
 def test_broken_teacher_does_not_disturb_the_others() -> None:
-    mesh = teaching.mesh_for(TEACHERS.count)
+    mesh = spread.mesh_for(TEACHERS.count)
     update = teaching.make_update(TEACHERS, WIDE, 0, mesh)
     results = []
     for damage in (False, True):
         school = teaching.found(TEACHERS, WIDE, 0)
         if damage:
             school = school._replace(teachers=broken(school.teachers, 2))
-        school = teaching.place(school, mesh)
+        school = teaching.seat(school, mesh)
         for _ in range(3):
             school, each, _ = update(school)
         results.append((school.teachers, np.asarray(each)))
@@ -157,6 +161,7 @@ def test_broken_teacher_does_not_disturb_the_others() -> None:
         np.testing.assert_array_equal(np.asarray(a)[others], np.asarray(b)[others])
 
 
+@pytest.mark.slow
 def test_resumes_to_the_same_result_in_every_part(tmp_path: Path, straight: tuple[Outcome, list[Row]]) -> None:
     """Stopped between checkpoints, once in each part; what was finished is not repeated."""
     for part, stop_at, goes_on_at in (("teachers", 100, 1), ("distil", 40, 81), ("first", 5, 31)):
@@ -172,6 +177,7 @@ def test_resumes_to_the_same_result_in_every_part(tmp_path: Path, straight: tupl
     assert [row[0] for row in expected] == [80, 160, 190, 220, 224, 226]
 
 
+@pytest.mark.slow
 def test_checkpoint_of_other_teachers_is_refused(
     tmp_path: Path, straight: tuple[Outcome, list[Row]], folder: Path
 ) -> None:
@@ -189,11 +195,11 @@ def test_teacher_knows_what_its_vehicle_has_not_yet_obeyed() -> None:
     """Pending actions are shown up to the vehicle's latency, newest first, clipped; beyond it there are zeros."""
     vehicle, _ = teaching.pupils(TEACHERS, WIDE, 0)
     fleet = grounded(vehicle, clean_line(4), deepest([WIDE]))
-    late = fleet.loop.pending.shape[0]
+    late = len(fleet.loop.pending)
     line = fleet.line._replace(latency=jnp.arange(4))
-    pending = jnp.arange(late)[:, None, None] * 0.1 + jnp.full((late, 4, 4), 0.3)
-    loop: Loop = fleet.loop._replace(pending=pending.at[0].set(5.0))
-    seen = teacher.features(fleet.built, line, fleet.reference, loop)
+    pending = tuple(jnp.full((4, 4), value) for value in (5.0, 0.4, 0.5, 0.6))
+    loop: Loop = fleet.loop._replace(pending=pending[:late])
+    seen = teacher.features(fleet.built, line, loop)
     assert seen.shape == (teacher.inputs(late), 4)
     shown = np.asarray(seen[-4 * late :]).reshape(late, 4, 4)
     for vehicle in range(4):

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from haltere.tools.cores import use_every_core
+from haltere.tools.cores import join_hosts, use_every_core
 
 train = typer.Typer(no_args_is_help=True)
 
@@ -40,20 +40,30 @@ def foundation(
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
     ] = 1.0,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(help="Train on several hosts: HOST:PORT of the first. Start the same command on each of them."),
+    ] = None,
+    hosts: Annotated[int, typer.Option(help="With --coordinator: how many hosts.", min=1)] = 1,
+    host: Annotated[int, typer.Option(help="With --coordinator: which of them this is, from 0.", min=0)] = 0,
 ) -> None:
     """Train the foundation policy (direct: less than half an hour on two cores; meta-imitation: some three hours).
 
     Resumes from the folder's checkpoints after a stop, to the same result. Leaves foundation.onnx, curve.csv,
-    curve.png and checkpoints (*.npz) in the folder.
+    curve.png and checkpoints (*.npz) in the folder. The vehicles are shared by all devices (a machine's cores, or its
+    GPUs where JAX finds some) and, with --coordinator, by several hosts, whose --output must be one shared folder.
     """
-    devices = use_every_core()
+    use_every_core()
+    first = join_hosts(coordinator, hosts, host)
+    import jax
+
     from haltere.policies.foundation.checkpoint import Progress as Line
     from haltere.policies.foundation.curve import draw_curve
     from haltere.policies.foundation.plan import load_plan
     from haltere.policies.foundation.run import run
     from haltere.tools.training_card import write_trained
 
-    console = Console()
+    console = Console(quiet=not first)
     plan = load_plan(recipe)
     if teachers is not None:
         plan = plan.with_teachers(teachers)
@@ -64,7 +74,9 @@ def foundation(
         parts.append(f"{plan.distil.updates} of distillation")
     if plan.direct:
         parts.append(f"{plan.direct.updates} updates of {plan.direct.vehicles} vehicles")
-    console.print(f"training {', then '.join(parts)} on {devices} cores, seed {seed}; checkpoint in {output}")
+    console.print(
+        f"training {', then '.join(parts)} on {jax.device_count()} devices, seed {seed}; checkpoint in {output}"
+    )
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -101,6 +113,8 @@ def foundation(
             f"{outcome.fit} of {plan.teachers.count} teachers were fit; "
             f"the other {plan.teachers.count - outcome.fit} and their vehicles were left out"
         )
+    if not first:
+        return
     draw_curve(outcome.progress, output / "curve.png")
     path = write_trained(outcome, plan, seed, output / "foundation.onnx")
     console.print(f"wrote {path}; look at it with: haltere info {path}")

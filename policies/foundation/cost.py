@@ -6,17 +6,18 @@ import jax
 import jax.numpy as jnp
 
 from haltere.policies.foundation.recipe import Stage
-from haltere.policies.foundation.rollout import Loop, Reference
+from haltere.policies.foundation.rollout import Loop
 
 COST_CAP = 3.0
+ACTION_STEP = 0.2
+"""Steps of the action that are much smaller count in proportion, larger ones ever less: jitter, not manoeuvres."""
 
 
-def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Array:
+def cost(loop: Loop, before: Loop, stage: Stage) -> jax.Array:
     """Cost of one control period per vehicle, (V,), at most `COST_CAP`.
 
     Distances count by their norm rounded off near zero, so that the last centimetre still matters.
     """
-    position, velocity = reference.at(loop.time)
 
     def distance(difference: jax.Array, soft: float) -> jax.Array:
         return jnp.sqrt((difference**2).sum(0) + soft**2) - soft
@@ -26,12 +27,14 @@ def cost(loop: Loop, before: Loop, reference: Reference, stage: Stage) -> jax.Ar
         (1 - 2 * (y * y + z * z)) ** 2 + (2 * (x * y + w * z)) ** 2 + 1e-4
     )
     overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
+    off = distance(loop.state.position - loop.target.position, stage.position_soft_m)
     total = (
-        distance(loop.state.position - position, stage.position_soft_m)
-        + stage.velocity_weight * distance(loop.state.velocity - velocity, stage.velocity_soft_m_s)
+        off
+        + stage.precision_weight * jnp.log1p(off / stage.position_soft_m)
+        + stage.velocity_weight * distance(loop.state.velocity - loop.target.velocity, stage.velocity_soft_m_s)
         + 0.02 * distance(loop.state.angular_velocity, 0.5)
         + 0.1 * heading
-        + stage.action_weight * distance(loop.action - before.action, 0.05)
+        + stage.action_weight * jnp.log1p(distance(loop.action - before.action, 0.05) / ACTION_STEP)
         + 0.05 * (overshoot**2).sum(0)
     )
     return jnp.where(loop.alive, jnp.minimum(total, COST_CAP), COST_CAP)

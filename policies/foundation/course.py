@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
+from haltere.policies.foundation.checkpoint import Progress, restore, save
 
 Report = Callable[[str, int, int, float, Progress | None], None]
 """Called with name, update (from 1), updates in all, loss, and the new line of the learning curve or None."""
@@ -79,6 +79,5 @@ def follow(
             line = Progress(earlier + done, course.name, seconds, float(loss), float(norm), *scores)
             progress.append(line)
             save(training, progress, seconds, course.identity, course.checkpoint)
-            write_curve(progress, course.output / "curve.csv")
         report(course.name, done, course.updates, float(loss), line)
     return training

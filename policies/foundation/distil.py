@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import course, student, teacher
@@ -31,7 +31,8 @@ from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.plan import DistilRecipe, TeacherRecipe
 from haltere.policies.foundation.population import Population, load_population
 from haltere.policies.foundation.rollout import Loop, move, observe
-from haltere.policies.foundation.teaching import begin_anew, mesh_for, per_teacher, pupils, sound
+from haltere.policies.foundation.spread import AXIS, EVERYWHERE, STACKED, along, collect, mesh_for, place
+from haltere.policies.foundation.teaching import begin_anew, pupils, sound
 from haltere.policies.foundation.teaching import identity as teachers_identity
 from haltere.policies.foundation.train import validate
 
@@ -90,8 +91,8 @@ def fly(
     """
 
     def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, tuple[jax.Array, jax.Array, jax.Array]]:
-        observation, velocity = observe(fleet.line, fleet.reference, loop, drawn)
-        seen = teacher.features(fleet.built, fleet.line, fleet.reference, loop)
+        observation, velocity = observe(fleet.line, loop, drawn)
+        seen = teacher.features(fleet.built, fleet.line, loop)
         action, hidden = student.step(weights, observation, loop.hidden)
         action = jax.lax.cond(led, lambda: teacher.decide(teachers, seen), lambda: action)
         loop = loop._replace(hidden=hidden, velocity=velocity)
@@ -134,21 +135,20 @@ def make_update(
 ) -> Callable[[Apprenticeship, teacher.Teachers], tuple[Apprenticeship, jax.Array, jax.Array]]:
     """Compiles one update: begin some flights anew, fly one window, let it be labelled, learn. `fleet` is a pattern."""
     optimiser = make_optimiser(recipe.clip_norm, recipe.stage)
-    spec = jax.tree.map(per_teacher, fleet)
-    everywhere, spread = PartitionSpec(), PartitionSpec("teacher")
+    spec = jax.tree.map(along, fleet)
     vehicles = fleet.loop.alive.shape[0]
 
     def gradient(weights: Any, teachers: Any, fleet: Fleet, noise: jax.Array, led: jax.Array) -> Any:
         end, observations, labels, alive = fly(weights, teachers, fleet, noise, led)
         loss, slope = jax.value_and_grad(disagreement)(weights, fleet.loop.hidden, observations, labels, alive)
-        loss, slope, count = jax.lax.psum((loss, slope, alive.sum().astype(jnp.float32)), "teacher")
+        loss, slope, count = jax.lax.psum((loss, slope, alive.sum().astype(jnp.float32)), AXIS)
         return loss / count, jax.tree.map(lambda leaf: leaf / count, slope), end
 
     sharded = jax.shard_map(
         gradient,
         mesh=mesh,
-        in_specs=(everywhere, spread, spec, PartitionSpec(None, None, "teacher"), everywhere),
-        out_specs=(everywhere, everywhere, spec.loop),
+        in_specs=(EVERYWHERE, STACKED, spec, PartitionSpec(None, None, AXIS), EVERYWHERE),
+        out_specs=(EVERYWHERE, EVERYWHERE, spec.loop),
         check_vma=False,
     )
 
@@ -196,20 +196,17 @@ def distil(
       ConfigError: no teacher is fit, or the checkpoint belongs to another training.
     """
     population = load_population(taught.population)
-    which = chosen(fit, len(jax.local_devices()))
+    which = chosen(fit, len(jax.devices()))
     mesh = mesh_for(which.size)
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    teachers = jax.device_put(
-        jax.tree.map(lambda leaf: np.asarray(leaf)[which], teachers), NamedSharding(mesh, PartitionSpec("teacher"))
-    )
+    teachers = place(jax.tree.map(lambda leaf: leaf[which], collect(teachers)), mesh, STACKED)
 
     def scores(training: Apprenticeship) -> tuple[float, float, float]:
-        return validate(jax.device_get(training.weights), recipe.validation_vehicles, population)
+        return validate(collect(training.weights), recipe.validation_vehicles, population)
 
     plan = Course("distil", recipe.updates, recipe.checkpoint_every, scores, identity(recipe, taught, seed), output)
     training, progress, seconds = course.resume(plan, begin(recipe, taught, population, seed, which), before, restart)
-    fleet = jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, per_teacher(leaf))), training.fleet)
-    weights, optimiser, done = jax.device_put((training.weights, training.optimiser, training.update), everywhere)
+    fleet = place(training.fleet, mesh)
+    weights, optimiser, done = place((training.weights, training.optimiser, training.update), mesh, EVERYWHERE)
     learn = make_update(recipe, population, seed, fleet, mesh)
 
     def update(training: Apprenticeship) -> tuple[Apprenticeship, float, float]:
@@ -217,7 +214,7 @@ def distil(
         return training, float(loss), float(norm)
 
     training = follow(plan, update, Apprenticeship(weights, optimiser, fleet, done), progress, seconds, report)
-    return training.weights, progress
+    return collect(training.weights), progress
 
 
 def identity(recipe: DistilRecipe, taught: TeacherRecipe, seed: int) -> str:

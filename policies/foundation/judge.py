@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
 from haltere.policies.foundation import evaluate, teacher
-from haltere.policies.foundation.evaluate import CHUNK, Initial, Trace
+from haltere.policies.foundation.evaluate import CHUNK, LOST_M, Initial, Trace
 from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, move, start
+from haltere.policies.foundation.spread import collect, place
 from haltere.policies.plants.quadrotor import Quadrotor
 
 FLIGHTS = 4
@@ -22,7 +23,6 @@ STEPS = 1000
 HOVER_S = 5.0
 LARGEST_ERROR_M = 0.5
 LARGEST_EIGHT_M = 1.0
-LOST_M = 20.0
 
 
 class Verdict(NamedTuple):
@@ -94,17 +94,14 @@ def roll_out(
     """Lets N teachers fly E vehicles each, N E in all, for `steps` control periods (a multiple of `CHUNK`)."""
     hidden = jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0]))
     loop = start(initial.state, initial.action, hidden, reference, remember)
-    vehicle, line, reference, loop = jax.tree.map(
-        lambda leaf: jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(*[None] * (leaf.ndim - 1), "teacher"))),
-        (vehicle, line, reference, loop),
-    )
+    vehicle, line, reference, loop = place((vehicle, line, reference, loop), mesh)
     rows = []
     for _ in range(0, steps, CHUNK):
         loop, row = _chunk(teachers, vehicle, line, reference, loop)
-        rows.append(row)
+        rows.append(collect(row))
     error, speed, vertical_speed, action_step = map(np.concatenate, zip(*rows, strict=True))
     none = np.zeros((0, *hidden.shape), np.float32)
-    return Trace(error, speed, vertical_speed, action_step, np.asarray(loop.alive), none)
+    return Trace(error, speed, vertical_speed, action_step, collect(loop.alive), none)
 
 
 @jax.jit
@@ -112,8 +109,8 @@ def _chunk(
     teachers: teacher.Teachers, vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop
 ) -> tuple[Loop, tuple[jax.Array, ...]]:
     def tick(loop: Loop, _: None) -> tuple[Loop, tuple[jax.Array, ...]]:
-        action = teacher.decide(teachers, teacher.features(vehicle, line, reference, loop))
+        action = teacher.decide(teachers, teacher.features(vehicle, line, loop))
         after = move(vehicle, line, reference, loop, action, LOST_M)
-        return after, evaluate.watch(loop, after, reference)
+        return after, evaluate.watch(loop, after)
 
     return jax.lax.scan(tick, loop, None, length=CHUNK)

@@ -33,7 +33,10 @@ class Stage:
       population: name or path; by default the recipe's.
       position_soft_m: below this distance the cost of position error rounds off.
       velocity_soft_m_s: the same for velocity error.
+      precision_weight: cost of the logarithm of the position error over `position_soft_m`: what a good vehicle
+        could still do better counts beside what a bad one does.
       action_weight: cost of a change of the action.
+      averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
         after 400 updates). A long horizon makes the gradient too noisy for it; there, `adam`.
@@ -49,7 +52,9 @@ class Stage:
     population: str = ""
     position_soft_m: float = 0.02
     velocity_soft_m_s: float = 0.05
-    action_weight: float = 0.1
+    precision_weight: float = 0.0
+    action_weight: float = 0.02
+    averaging: float = 0.0
     optimiser: str = "adam"
 
     def __post_init__(self) -> None:
@@ -61,7 +66,9 @@ class Stage:
             ("velocity_weight", 0.0, 100.0),
             ("position_soft_m", 1e-6, 10.0),
             ("velocity_soft_m_s", 1e-6, 10.0),
+            ("precision_weight", 0.0, 100.0),
             ("action_weight", 0.0, 100.0),
+            ("averaging", 0.0, 0.99999),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")

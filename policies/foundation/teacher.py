@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.foundation.line import Line
-from haltere.policies.foundation.rollout import Loop, Reference, measure
+from haltere.policies.foundation.rollout import Loop, measure
 from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
 
 HIDDEN = 64
@@ -75,22 +75,23 @@ def untrained(key: jax.Array, vehicle: Quadrotor, late: int) -> Teachers:
     )
 
 
-def features(vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop) -> jax.Array:
+def features(vehicle: Quadrotor, line: Line, loop: Loop) -> jax.Array:
     """What the teachers see of V vehicles: (inputs, V), exact, and late by nothing.
 
     The observation, the rotor speeds, the constant force in weights, and the actions that the vehicle has not
     yet obeyed, newest first, zero beyond its latency.
     """
-    late = loop.pending.shape[0]
-    waiting = (jnp.arange(late)[:, None] < line.latency)[:, None]
-    pending = jnp.where(waiting, jnp.clip(loop.pending, -1.0, 1.0), 0.0)
+    pending = [
+        jnp.where(periods < line.latency, jnp.clip(action, -1.0, 1.0), 0.0)
+        for periods, action in enumerate(loop.pending)
+    ]
     return jnp.concatenate(
         [
-            measure(loop.state, reference, loop.time) * jnp.array(SCALE)[:, None],
+            measure(loop.state, loop.target) * jnp.array(SCALE)[:, None],
             jnp.clip(loop.action, -1.0, 1.0),
             2 * loop.state.rotor - 1,
             FORCE_SCALE * vehicle.force / (vehicle.mass * GRAVITY_M_S2),
-            pending.reshape(late * ACTION_SIZE, -1),
+            *pending,
         ]
     )
 

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from haltere.policies.foundation import course, teacher
 from haltere.policies.foundation.checkpoint import Progress
@@ -29,6 +28,7 @@ from haltere.policies.foundation.plan import TeacherRecipe
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Stage
 from haltere.policies.foundation.rollout import Loop, fade, move
+from haltere.policies.foundation.spread import EVERYWHERE, STACKED, along, mesh_for, place
 from haltere.policies.plants.quadrotor import Quadrotor
 
 BLOCK = 32
@@ -78,32 +78,19 @@ def window_loss(teachers: teacher.Teachers, fleet: Fleet, stage: Stage) -> tuple
     @jax.checkpoint
     def tick(loop: Loop, _: None) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, jnp.float32(stage.gradient_decay)))
-        seen = teacher.features(fleet.built, fleet.line, fleet.reference, loop)
+        seen = teacher.features(fleet.built, fleet.line, loop)
         after = move(fleet.built, fleet.line, fleet.reference, loop, teacher.decide(teachers, seen), BOX_M)
-        return after, cost(after, loop, fleet.reference, stage)
+        return after, cost(after, loop, stage)
 
     end, costs = jax.lax.scan(tick, fleet.loop, None, length=stage.window)
     each = costs.mean(0).reshape(count, -1).mean(1)
     return each.sum(), (each, end)
 
 
-def per_teacher(leaf: jax.Array) -> PartitionSpec:
-    """How an array of vehicles (last axis) is cut so that each teacher's stay together."""
-    return PartitionSpec(*([None] * (leaf.ndim - 1) + ["teacher"]))
-
-
-def mesh_for(teachers: int) -> Mesh:
-    """As many devices as share the teachers evenly."""
-    devices = jax.local_devices()
-    return Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if teachers % n == 0)]), "teacher")
-
-
-def place(school: School, mesh: Mesh) -> School:
-    """Spreads teachers and vehicles over the devices."""
-    spread = NamedSharding(mesh, PartitionSpec("teacher"))
-    teachers, optimiser = jax.device_put((school.teachers, school.optimiser), spread)
-    fleet = jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, per_teacher(leaf))), school.fleet)
-    return School(teachers, optimiser, fleet, jax.device_put(school.update, NamedSharding(mesh, PartitionSpec())))
+def seat(school: School, mesh: Mesh) -> School:
+    """Spreads teachers and vehicles over the devices, each teacher beside its vehicles."""
+    teachers, optimiser = place((school.teachers, school.optimiser), mesh, STACKED)
+    return School(teachers, optimiser, place(school.fleet, mesh), place(school.update, mesh, EVERYWHERE))
 
 
 def make_update(
@@ -112,8 +99,7 @@ def make_update(
     """Compiles one update: begin some flights anew, fly one window, differentiate, step. Losses and norms (N,)."""
     optimiser = make_optimiser(recipe.clip_norm, recipe.stage)
     shapes = jax.eval_shape(lambda: found(recipe, population, 0))
-    fleet_spec = jax.tree.map(per_teacher, shapes.fleet)
-    spread = PartitionSpec("teacher")
+    fleet_spec = jax.tree.map(along, shapes.fleet)
     share = recipe.count // mesh.size
     block = max(size for size in range(1, min(BLOCK, share) + 1) if share % size == 0)
 
@@ -138,8 +124,8 @@ def make_update(
     sharded = jax.shard_map(
         improve,
         mesh=mesh,
-        in_specs=(spread, spread, fleet_spec),
-        out_specs=(spread, spread, fleet_spec.loop, spread, spread),
+        in_specs=(STACKED, STACKED, fleet_spec),
+        out_specs=(STACKED, STACKED, fleet_spec.loop, STACKED, STACKED),
         check_vma=False,
     )
 
@@ -206,5 +192,5 @@ def teach(
         # Those that diverged say nothing about the others.
         return school, float(jnp.nanmean(losses)), float(jnp.nanmedian(norms))
 
-    school = follow(plan, update, place(school, mesh), progress, seconds, report)
+    school = follow(plan, update, seat(school, mesh), progress, seconds, report)
     return school.teachers, verdict_on(school.teachers), progress

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from haltere.policies.contract import NATIVE_PERIOD_S
 from haltere.policies.foundation import evaluate, student
-from haltere.policies.foundation.checkpoint import Progress, restore, save, write_curve
+from haltere.policies.foundation.checkpoint import Progress, restore, save
 from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
@@ -30,12 +30,14 @@ from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, advance, fade
+from haltere.policies.foundation.spread import AXIS, EVERYWHERE, along, collect, mesh_for, place
 
 
 class Training(NamedTuple):
     """All that goes on from one update to the next; a checkpoint holds exactly this."""
 
     weights: student.Weights
+    average: student.Weights
     optimiser: Any
     fleet: Fleet
     update: jax.Array
@@ -71,14 +73,10 @@ def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage:
     def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, jnp.float32(stage.gradient_decay)))
         after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
-        return after, cost(after, loop, fleet.reference, stage).mean()
+        return after, cost(after, loop, stage).mean()
 
     end, costs = jax.lax.scan(tick, fleet.loop, noise)
     return costs.mean(), end
-
-
-def _per_vehicle(leaf: jax.Array) -> PartitionSpec:
-    return PartitionSpec(*([None] * (leaf.ndim - 1) + ["vehicle"]))
 
 
 def make_update(
@@ -89,19 +87,18 @@ def make_update(
     fleet_shape = jax.eval_shape(
         lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2, remembered)
     )
-    fleet_spec = jax.tree.map(_per_vehicle, fleet_shape)
-    everywhere = PartitionSpec()
-    noise_spec = PartitionSpec(None, None, "vehicle")
+    fleet_spec = jax.tree.map(along, fleet_shape)
+    noise_spec = PartitionSpec(None, None, AXIS)
 
     def gradient(weights: Any, fleet: Fleet, noise: jax.Array) -> Any:
         (loss, end), slope = jax.value_and_grad(window_loss, has_aux=True)(weights, fleet, noise, stage)
-        return jax.lax.pmean(loss, "vehicle"), jax.lax.pmean(slope, "vehicle"), end
+        return jax.lax.pmean(loss, AXIS), jax.lax.pmean(slope, AXIS), end
 
     sharded = jax.shard_map(
         gradient,
         mesh=mesh,
-        in_specs=(everywhere, fleet_spec, noise_spec),
-        out_specs=(everywhere, everywhere, fleet_spec.loop),
+        in_specs=(EVERYWHERE, fleet_spec, noise_spec),
+        out_specs=(EVERYWHERE, EVERYWHERE, fleet_spec.loop),
         check_vma=False,
     )
 
@@ -119,12 +116,13 @@ def make_update(
         norm = optax.global_norm(slope)
         delta, state = optimiser.update(slope, training.optimiser, training.weights)
         weights = optax.apply_updates(training.weights, delta)
+        average = optax.incremental_update(weights, training.average, 1 - stage.averaging)
         sound = jax.tree.reduce(
             jnp.logical_and,
             jax.tree.map(lambda leaf: jnp.isfinite(leaf).reshape(-1, recipe.vehicles).all(0), end),
         )
         end = end._replace(alive=end.alive & sound)
-        return Training(weights, state, fleet._replace(loop=end), training.update + 1), loss, norm
+        return Training(weights, average, state, fleet._replace(loop=end), training.update + 1), loss, norm
 
     return jax.jit(update)
 
@@ -187,18 +185,11 @@ def train(
     # As much as any stage needs: so that the fleet flies on from one stage to the next.
     remembered = deepest([population, *populations])
     identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
-    devices = jax.local_devices()
-    mesh = Mesh(np.array(devices[: max(n for n in range(1, len(devices) + 1) if recipe.vehicles % n == 0)]), "vehicle")
-    everywhere = NamedSharding(mesh, PartitionSpec())
-
-    def place(training: Training) -> Training:
-        fleet = jax.tree.map(lambda leaf: jax.device_put(leaf, NamedSharding(mesh, _per_vehicle(leaf))), training.fleet)
-        weights, optimiser, update = jax.device_put((training.weights, training.optimiser, training.update), everywhere)
-        return Training(weights, optimiser, fleet, update)
-
+    mesh = mesh_for(recipe.vehicles)
     weights = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
     first = recipe.stages[0]
     training = Training(
+        weights,
         weights,
         make_optimiser(recipe.clip_norm, first).init(weights),
         launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2, remembered),
@@ -214,7 +205,9 @@ def train(
             )
 
         training, progress, seconds = restore(like, identity, checkpoint)
-    training = place(training)
+    # Fleet apart: all else is everywhere.
+    fleet, rest = place(training.fleet, mesh), place(training._asdict() | {"fleet": None}, mesh, EVERYWHERE)
+    training = Training(**rest | {"fleet": fleet})
 
     done, end = int(training.update), 0
     for stage in recipe.stages:
@@ -222,9 +215,8 @@ def train(
         if done >= end:
             continue
         if done == first_update:
-            training = training._replace(
-                optimiser=jax.device_put(make_optimiser(recipe.clip_norm, stage).init(training.weights), everywhere)
-            )
+            optimiser = place(make_optimiser(recipe.clip_norm, stage).init(weights), mesh, EVERYWHERE)
+            training = training._replace(optimiser=optimiser, average=training.weights)
         flown = load_population(stage.population) if stage.population else population
         update = make_update(recipe, stage, flown, seed, mesh, remembered)
         clock = time.monotonic()
@@ -235,11 +227,10 @@ def train(
             if done % recipe.checkpoint_every == 0 or done == recipe.updates:
                 now = time.monotonic()
                 seconds, clock = seconds + now - clock, now
-                scores = validate(training.weights, recipe.validation_vehicles, population)
+                scores = validate(collect(training.average), recipe.validation_vehicles, population)
                 line = Progress(earlier + done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
                 save(training, progress, seconds, identity, checkpoint)
-                write_curve(progress, output / "curve.csv")
             report(done, float(loss), line)
         seconds += time.monotonic() - clock
-    return training.weights, progress
+    return collect(training.average), progress
