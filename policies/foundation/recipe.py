@@ -39,7 +39,8 @@ class Stage:
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
-        after 400 updates). A long horizon makes the gradient too noisy for it; there, `adam`.
+        after 400 updates). With a long horizon the gradient is too noisy for rates above 1e-3; there `adam`, or `muon`
+        to refine.
     """
 
     name: str
