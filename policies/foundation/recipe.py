@@ -54,7 +54,7 @@ class Stage:
     position_soft_m: float = 0.02
     velocity_soft_m_s: float = 0.05
     precision_weight: float = 0.0
-    action_weight: float = 0.02
+    action_weight: float = 0.1
     averaging: float = 0.0
     optimiser: str = "adam"
 

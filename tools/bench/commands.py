@@ -43,6 +43,22 @@ def foundation(
 
 
 @bench.command()
+def adaptation(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    picture: Picture = None,
+    policy: Policy = FOUNDATION,
+) -> None:
+    """What the policy knows of its vehicle, and how fast it learns that it has changed, beside RAPTOR's weights."""
+    use_every_core()
+    from haltere.tools.bench.adaptation import AdaptationBench
+
+    run_bench("adaptation", AdaptationBench(policy), quick, seed, check, record, picture)
+
+
+@bench.command()
 def runtime(
     quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
 ) -> None:

@@ -16,9 +16,7 @@ from haltere.tools.flight.simulate import Outcome
 COMPLETED_BELOW_M = 1.0
 
 
-def summarise(
-    outcome: Outcome, duration_s: float, black_box: Path, settling_s: float = 0.0
-) -> dict[str, float | str]:
+def summarise(outcome: Outcome, duration_s: float, black_box: Path, settling_s: float = 0.0) -> dict[str, float | str]:
     """Numbers of a flight, by name with unit.
 
     Args:
