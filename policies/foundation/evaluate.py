@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
+from haltere.policies.contract import NATIVE_RATE_HZ
 from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, advance, start
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState
@@ -188,7 +188,8 @@ def roll_out(
     for step in (steps, *changes):
         if step % CHUNK:
             raise ValueError(f"{step} steps: expected a multiple of {CHUNK}")
-    loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, DEPTH)
+    nothing = jnp.zeros((parameters.initial_hidden_state.size, vehicle.mass.shape[0]))
+    loop = start(initial.state, initial.action, nothing, reference, DEPTH)
     rows, hidden = [], []
     for first in range(0, steps, CHUNK):
         vehicle = changes.get(first, vehicle)

@@ -41,15 +41,29 @@ def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Refere
     return Reference(amplitude, rate, phase, jnp.ones(vehicles))
 
 
-def launch(key: jax.Array, vehicles: int, population: Population, acceleration_m_s2: float, remember: Depth) -> Fleet:
+def launch(
+    key: jax.Array,
+    vehicles: int,
+    population: Population,
+    acceleration_m_s2: float,
+    remember: Depth,
+    hidden: int = HIDDEN_SIZE,
+) -> Fleet:
     """Draws V vehicles at the start of their flight, with room for latencies up to `remember`."""
     k = jax.random.split(key, 6)
     vehicle = sample(k[0], vehicles, population)
     line = sample_line(k[1], vehicles, population)
-    return take_off(k[2:5], vehicle, line, remember, acceleration_m_s2)
+    return take_off(k[2:5], vehicle, line, remember, acceleration_m_s2, hidden)
 
 
-def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, acceleration_m_s2: float) -> Fleet:
+def take_off(
+    keys: jax.Array,
+    vehicle: Quadrotor,
+    line: Line,
+    remember: Depth,
+    acceleration_m_s2: float,
+    hidden: int = HIDDEN_SIZE,
+) -> Fleet:
     """Puts given vehicles, as built, at the start of a flight.
 
     Args:
@@ -58,6 +72,7 @@ def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, a
       line: of each.
       remember: largest latencies.
       acceleration_m_s2: largest acceleration of the references.
+      hidden: size of the policy's hidden state.
     """
     vehicles = vehicle.mass.shape[0]
     reference = wandering(keys[0], vehicles, acceleration_m_s2)
@@ -67,7 +82,7 @@ def take_off(keys: jax.Array, vehicle: Quadrotor, line: Line, remember: Depth, a
     loop = start(
         initial.state,
         initial.action,
-        jnp.zeros((HIDDEN_SIZE, vehicles)),
+        jnp.zeros((hidden, vehicles)),
         reference,
         remember,
     )

@@ -25,7 +25,7 @@ from haltere.policies.foundation.checkpoint import Progress, restore, save
 from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
-from haltere.policies.foundation.line import Depth, clean_line, deepest
+from haltere.policies.foundation.line import clean_line, deepest
 from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
@@ -52,12 +52,12 @@ class Start(NamedTuple):
       identity: of the last of them.
     """
 
-    weights: student.Weights
+    weights: student.Policy
     progress: list[Progress]
     identity: str
 
 
-def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
+def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
     """Mean cost over one window, and the loop at its end.
 
     Args:
@@ -80,14 +80,14 @@ def window_loss(weights: student.Weights, fleet: Fleet, noise: jax.Array, stage:
 
 
 def make_update(
-    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, remembered: Depth
+    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, draw: Callable[[jax.Array], Fleet]
 ) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
-    """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded."""
+    """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded.
+
+    `draw` gives as many vehicles as the recipe says, at the start of their flight.
+    """
     optimiser = make_optimiser(recipe.clip_norm, stage)
-    fleet_shape = jax.eval_shape(
-        lambda: launch(jax.random.key(0), recipe.vehicles, population, stage.acceleration_m_s2, remembered)
-    )
-    fleet_spec = jax.tree.map(along, fleet_shape)
+    fleet_spec = jax.tree.map(along, jax.eval_shape(draw, jax.random.key(0)))
     noise_spec = PartitionSpec(None, None, AXIS)
 
     def gradient(weights: Any, fleet: Fleet, noise: jax.Array) -> Any:
@@ -105,7 +105,7 @@ def make_update(
     def update(training: Training) -> tuple[Training, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
-        new = launch(keys[0], recipe.vehicles, population, stage.acceleration_m_s2, remembered)
+        new = draw(keys[0])
         fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < recipe.redraw)
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         noise = jax.random.normal(keys[2], (stage.window, 18, recipe.vehicles))
@@ -127,7 +127,7 @@ def make_update(
     return jax.jit(update)
 
 
-def validate(weights: student.Weights, count: int, population: Population) -> tuple[float, float, float]:
+def validate(weights: student.Policy, count: int, population: Population) -> tuple[float, float, float]:
     """Judges a policy on vehicles never trained on.
 
     Returns:
@@ -186,13 +186,19 @@ def train(
     remembered = deepest([population, *populations])
     identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
     mesh = mesh_for(recipe.vehicles)
-    weights = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
+    weights: Any = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
+
+    def draw(key: jax.Array, flown: Population, acceleration_m_s2: float) -> Fleet:
+        return launch(
+            key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden=weights.initial_hidden_state.size
+        )
+
     first = recipe.stages[0]
     training = Training(
         weights,
         weights,
         make_optimiser(recipe.clip_norm, first).init(weights),
-        launch(jax.random.key(seed), recipe.vehicles, population, first.acceleration_m_s2, remembered),
+        draw(jax.random.key(seed), population, first.acceleration_m_s2),
         jnp.int32(0),
     )
     progress = list(begin.progress) if begin else []
@@ -218,7 +224,8 @@ def train(
             optimiser = place(make_optimiser(recipe.clip_norm, stage).init(weights), mesh, EVERYWHERE)
             training = training._replace(optimiser=optimiser, average=training.weights)
         flown = load_population(stage.population) if stage.population else population
-        update = make_update(recipe, stage, flown, seed, mesh, remembered)
+        drawn = partial(draw, flown=flown, acceleration_m_s2=stage.acceleration_m_s2)
+        update = make_update(recipe, stage, flown, seed, mesh, drawn)
         clock = time.monotonic()
         while done < end:
             training, loss, norm = update(training)

@@ -17,7 +17,7 @@ from haltere.policies.foundation.population import load_population, sample
 from haltere.policies.foundation.probe import fit, held_out_r2, read, traits
 from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
 from haltere.policies.zoo.shipped import FOUNDATION
-from haltere.tools.bench.contestants import Contestants, percentiles
+from haltere.tools.bench.contestants import ours_and_raptor, percentiles
 from haltere.tools.bench.table import Rows
 
 FIRST, SECOND, END = 300, 600, 1000
@@ -59,7 +59,7 @@ class AdaptationBench:
     """The bench; `policy` is the file that is held against RAPTOR."""
 
     def __init__(self, policy: Path = FOUNDATION) -> None:
-        self._contestants = Contestants(policy)
+        self._contestants = ours_and_raptor(policy)
         self.flights: dict[str, Flights] = {name: Flights({}, {}, {}) for name in self._contestants.names}
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:

@@ -59,6 +59,26 @@ def adaptation(
 
 
 @bench.command()
+def ablation(
+    scale: Annotated[
+        float, typer.Option(help="Updates of each training over those of the shipped recipe.", min=1e-4, max=1.0)
+    ] = 0.1,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/ablation"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """What recurrence and size are worth: six policies trained alike (at scale 0.1 some 25 minutes on two cores)."""
+    use_every_core()
+    from haltere.tools.bench.ablation import AblationBench
+
+    run_bench("ablation", AblationBench(scale, output), quick, seed, False, record, picture)
+
+
+@bench.command()
 def runtime(
     quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
 ) -> None:

@@ -28,7 +28,7 @@ class Contestant(NamedTuple):
     """A policy in the bench."""
 
     name: str
-    weights: student.Weights
+    weights: student.Policy
 
 
 def load_student(path: Path) -> student.Weights:
@@ -45,17 +45,17 @@ def percentiles(values: np.ndarray) -> tuple[float, float]:
 
 
 class Contestants:
-    """Flies `policy` and RAPTOR's weights at once, each on a device of its own where there are enough."""
+    """Flies policies at once, each on a device of its own where there are enough."""
 
-    def __init__(self, policy: Path) -> None:
-        self._all = (Contestant(OURS, load_student(policy)), Contestant(RAPTOR, raptor_weights()))
+    def __init__(self, *contestants: Contestant) -> None:
+        self._all = contestants
 
     @property
     def names(self) -> list[str]:
         """Who flies."""
         return [one.name for one in self._all]
 
-    def each(self, fly: Callable[[student.Weights], Flown]) -> list[tuple[str, Flown]]:
+    def each(self, fly: Callable[[student.Policy], Flown]) -> list[tuple[str, Flown]]:
         """Calls `fly` with each policy's weights; returns names and results."""
         devices = jax.local_devices()
 
@@ -81,3 +81,8 @@ class Contestants:
         return self.each(
             lambda weights: evaluate.roll_out(student.step, weights, vehicle, line, still, initial, key, steps, changes)
         )
+
+
+def ours_and_raptor(policy: Path) -> Contestants:
+    """A policy file, and RAPTOR's published weights."""
+    return Contestants(Contestant(OURS, load_student(policy)), Contestant(RAPTOR, raptor_weights()))

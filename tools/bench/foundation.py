@@ -23,7 +23,7 @@ from haltere.policies.foundation.rollout import Reference
 from haltere.policies.plants.quadrotor import Quadrotor
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.vehicle import Vehicle, load_vehicle
-from haltere.tools.bench.contestants import OURS, RAPTOR, Contestants, percentiles
+from haltere.tools.bench.contestants import OURS, RAPTOR, ours_and_raptor, percentiles
 from haltere.tools.bench.table import Rows
 
 NAMED = ("crazyflie", "x500", "arpl", "soft", "flightmare")
@@ -75,7 +75,7 @@ class FoundationBench:
     """The bench; `policy` is the file that is held against RAPTOR."""
 
     def __init__(self, policy: Path = FOUNDATION) -> None:
-        self._contestants = Contestants(policy)
+        self._contestants = ours_and_raptor(policy)
         self.eights: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
@@ -230,7 +230,7 @@ class FoundationBench:
             status(f"figure-eight, {period:g} s")
             figure, steps = evaluate.figure_eight(count, period), round(100 * (1 + LOOPS * period))
 
-            def fly(weights: student.Weights, figure: Reference = figure, steps: int = steps) -> evaluate.Trace:
+            def fly(weights: student.Policy, figure: Reference = figure, steps: int = steps) -> evaluate.Trace:
                 return evaluate.roll_out(student.step, weights, fleet, line, figure, initial, key, steps)
 
             for who, trace in self._contestants.each(fly):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,42 @@ def foundation_table() -> list[str]:
 
 def flight_table() -> list[str]:
     """Every shipped vehicle in PyBullet: one row a vehicle, one column a condition."""
+    return _by_vehicle(r"figure-eight \S+ s, (\w+), (.+): RMSE", lambda value: f"{100 * value:.1f} cm")
+
+
+def blows_table() -> list[str]:
+    """Every shipped vehicle in PyBullet: how long after a blow it is back."""
+    return _by_vehicle(r"hover, (\w+), (.+): back below 0.2 m", lambda value: f"{value:.1f} s")
+
+
+def _by_vehicle(pattern: str, cell: Callable[[float], str]) -> list[str]:
     record = load_record("flight")
-    rmse: dict[str, dict[str, float]] = {}
-    for row in record["rows"]:
-        found = re.fullmatch(r"figure-eight \S+ s, (\w+), (.+): RMSE", row["measure"])
-        if found:
-            rmse.setdefault(found[1], {})[found[2]] = row["value"]
-    conditions = list(next(iter(rmse.values())))
+    found = [(re.fullmatch(pattern, row["measure"]), row["value"]) for row in record["rows"]]
+    values = {(match[1], match[2]): value for match, value in found if match}
+    vehicles, conditions = (list(dict.fromkeys(key[part] for key in values)) for part in (0, 1))
     head = ["calm, 921600 baud" if "pty:" in name else name for name in conditions]
     lines = ["| vehicle | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
-    for vehicle, values in rmse.items():
-        cells = (f"{100 * values[name]:.1f} cm" if values[name] < 1e3 else "lost" for name in conditions)
-        lines.append(f"| {vehicle} | " + " | ".join(cells) + " |")
+    for vehicle in vehicles:
+        cells = (values[vehicle, name] for name in conditions)
+        lines.append(f"| {vehicle} | " + " | ".join(cell(value) if value < 1e3 else "lost" for value in cells) + " |")
+    return [*lines, "", _source(record)]
+
+
+def adaptation_table() -> list[str]:
+    """Changes in flight, both policies."""
+    record = load_record("adaptation")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    lines = ["| change | what | RAPTOR's weights | Haltere |", "|---|---|---|---|"]
+    for (measure, method), ours in cells.items():
+        if method == "Haltere" and measure.endswith(
+            (": largest distance, median", ": distance after 3 s, median", ": lost")
+        ):
+            change, _, what = measure.partition(": ")
+            raptor = cells[measure, "RAPTOR"]
+            unit = ours["unit"]
+            lines.append(
+                f"| {change} | {what} | {_number(raptor['value'])} {unit} | **{_number(ours['value'])} {unit}** |"
+            )
     return [*lines, "", _source(record)]
 
 
@@ -87,7 +112,13 @@ def runtime_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
-TABLES = {"foundation": foundation_table, "flight": flight_table, "runtime": runtime_table}
+TABLES = {
+    "foundation": foundation_table,
+    "adaptation": adaptation_table,
+    "flight": flight_table,
+    "blows": blows_table,
+    "runtime": runtime_table,
+}
 
 
 def filled(text: str) -> str:
