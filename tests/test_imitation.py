@@ -20,6 +20,8 @@ from haltere.policies.foundation.population import load_population
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop
 from haltere.policies.foundation.run import Outcome, run
+from haltere.tools.bench.recipes import RecipesBench, cheap_plans
+from haltere.tools.bench.teachers import TeachersBench
 
 TEACHERS = TeacherRecipe(
     population="wide",
@@ -284,3 +286,32 @@ def test_base_gives_what_a_recipe_leaves_out(tmp_path: Path) -> None:
     file.write_text('base = "meta-imitation"\n[teachers]\ncount = 7\n')
     expected = load_plan("meta-imitation").with_teachers(7)
     assert load_plan(file) == expected
+
+
+@pytest.mark.slow
+def test_bench_of_few_teachers(straight: tuple[Outcome, list[Row]], folder: Path, tmp_path: Path) -> None:
+    """Goes on from the teachers that are there; a student of two, one of two others, one of all."""
+    shutil.copy(folder / "teachers.npz", tmp_path)
+    bench = TeachersBench(PLAN, tmp_path, few=(2,))
+    rows = bench(True, 0, tmp_path / "bench.png", lambda text: None).rows
+    assert {row.method for row in rows if "RMSE" in row.measure} == {"2 chosen", "2 by lot", "all 4"}
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_bench_of_recipes(tmp_path: Path) -> None:
+    bench = RecipesBench({"direct": Plan(None, None, DIRECT)}, 2, tmp_path)
+    rows = bench(True, 0, tmp_path / "bench.png", lambda text: None).rows
+    assert {row.method for row in rows} == {"direct"}
+    assert {row.measure for row in rows if "RMSE" in row.measure} == {
+        "figure-eight 9 s: RMSE, median (median of 2 seeds)",
+        "figure-eight 9 s: RMSE, median (largest less smallest)",
+    }
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+def test_cheap_plans_are_as_long_as_is_said() -> None:
+    short, long = cheap_plans(4.0, 128), cheap_plans(8.0, 128)
+    assert set(short) == set(SHIPPED)
+    for name in SHIPPED:
+        assert 1.8 < long[name].steps / short[name].steps < 2.2

@@ -10,6 +10,7 @@ Source: Eschmann et al. 2025 (RAPTOR), whose student learns from whole episodes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -203,7 +204,8 @@ def distil(
     def scores(training: Apprenticeship) -> tuple[float, float, float]:
         return validate(collect(training.weights), recipe.validation_vehicles, population)
 
-    plan = Course("distil", recipe.updates, recipe.checkpoint_every, scores, identity(recipe, taught, seed), output)
+    whole = f"{identity(recipe, taught, seed)}, teachers {hashlib.sha256(np.packbits(fit).tobytes()).hexdigest()}"
+    plan = Course("distil", recipe.updates, recipe.checkpoint_every, scores, whole, output)
     training, progress, seconds = course.resume(plan, begin(recipe, taught, population, seed, which), before, restart)
     fleet = place(training.fleet, mesh)
     weights, optimiser, done = place((training.weights, training.optimiser, training.update), mesh, EVERYWHERE)

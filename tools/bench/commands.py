@@ -79,6 +79,49 @@ def ablation(
 
 
 @bench.command()
+def recipes(
+    minutes: Annotated[float, typer.Option(help="About how long each training takes on two cores.", min=0.01)] = 8.0,
+    seeds: Annotated[int, typer.Option(help="Trainings by each recipe.", min=1)] = 3,
+    count: Annotated[int, typer.Option("--teachers", help="Of the recipes that have some.", min=2)] = 128,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/recipes"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """Direct, meta-imitation, and both, at equal cost (by default some 75 minutes; resumes after a stop)."""
+    use_every_core()
+    from haltere.tools.bench.recipes import RecipesBench, cheap_plans
+
+    run_bench("recipes", RecipesBench(cheap_plans(minutes, count), seeds, output), quick, seed, False, record, picture)
+
+
+@bench.command()
+def teachers(
+    count: Annotated[int, typer.Option(help="Number of all teachers.", min=64)] = 1000,
+    scale: Annotated[
+        float, typer.Option(help="Updates of each training over those of the recipe.", min=1e-4, max=1.0)
+    ] = 1.0,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/teachers"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """Students of 8 to 64 chosen teachers, of as many drawn by lot, and of all (hours; resumes after a stop)."""
+    use_every_core()
+    from haltere.policies.foundation.plan import load_plan
+    from haltere.tools.bench.teachers import TeachersBench
+
+    plan = load_plan("meta-imitation").with_teachers(count).scaled(scale)
+    run_bench("teachers", TeachersBench(plan, output), quick, seed, False, record, picture)
+
+
+@bench.command()
 def runtime(
     quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
 ) -> None:
