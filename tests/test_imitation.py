@@ -221,20 +221,6 @@ def test_stacked_teachers_are_as_many_networks() -> None:
         np.testing.assert_allclose(actions[:, 5 * index : 5 * index + 5], x, atol=1e-5)
 
 
-def test_direct_recipe_is_unchanged(tmp_path: Path) -> None:
-    """Same loss at the first update, and the identity that older checkpoints carry."""
-    _, rows = follow(tmp_path, Plan(None, None, DIRECT), stop_at=("first", 5))
-    assert rows[0][2] == pytest.approx(FIRST_LOSS, rel=1e-5)
-    with np.load(tmp_path / "checkpoint.npz") as file:
-        assert str(file["identity"]) == f"{DIRECT}, {load_population('raptor')}, [], seed 0"
-    assert str(DIRECT).startswith("Recipe(population='raptor', vehicles=16, redraw=0.125, validation_vehicles=8, ")
-    assert load_plan("direct") == Plan(None, None, load_plan("direct").direct)
-
-
-FIRST_LOSS = 0.9251850843429565
-"""Measured before there were other recipes."""
-
-
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_recipes_are_sound(name: str) -> None:
     plan = load_plan(name)

@@ -37,4 +37,4 @@ def cost(loop: Loop, before: Loop, stage: Stage) -> jax.Array:
         + stage.action_weight * jnp.log1p(distance(loop.action - before.action, 0.05) / ACTION_STEP)
         + 0.05 * (overshoot**2).sum(0)
     )
-    return jnp.where(loop.alive, jnp.minimum(total, COST_CAP), COST_CAP)
+    return jnp.where(loop.alive & (total < COST_CAP), total, COST_CAP)  # what is not a number costs as much as a loss

@@ -59,6 +59,20 @@ def adaptation(
 
 
 @bench.command()
+def limits(
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    policy: Policy = FOUNDATION,
+) -> None:
+    """How much better the hardest flights could be flown by one that knows the vehicle, in hindsight."""
+    use_every_core()
+    from haltere.tools.bench.limits import LimitsBench
+
+    run_bench("limits", LimitsBench(policy), quick, seed, False, record, None)
+
+
+@bench.command()
 def ablation(
     scale: Annotated[
         float, typer.Option(help="Updates of each training over those of the shipped recipe.", min=1e-4, max=1.0)
