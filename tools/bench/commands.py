@@ -147,9 +147,14 @@ def runtime(
 
 @bench.command()
 def flight(
-    quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    policy: Policy = FOUNDATION,
+    videos: Annotated[Path | None, typer.Option(help="Folder for a video (MP4) of each flight.")] = None,
 ) -> None:
     """Every shipped vehicle in PyBullet over a simulated serial line, in calm air and under faults."""
     from haltere.tools.bench.flight import FlightBench
 
-    run_bench("flight", FlightBench(policy), quick, seed, check, record, None)
+    run_bench("flight", FlightBench(policy, videos), quick, seed, check, record, None)

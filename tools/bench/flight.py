@@ -37,10 +37,16 @@ HIGH = "hover:position_m=0/0/6"
 
 
 class FlightBench:
-    """The bench; `policy` is the file that is flown."""
+    """The bench.
 
-    def __init__(self, policy: Path = FOUNDATION) -> None:
+    Args:
+      policy: the file that is flown.
+      videos: folder for a video of each flight; None: no videos.
+    """
+
+    def __init__(self, policy: Path = FOUNDATION, videos: Path | None = None) -> None:
         self._policy = policy
+        self._videos = videos
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
@@ -48,7 +54,7 @@ class FlightBench:
         vehicles = shipped_vehicles()
         for vehicle in vehicles:
             status(vehicle)
-            numbers, _ = self._fly(vehicle, seed, {})
+            numbers, _ = self._fly(vehicle, seed, "calm", {})
             measure = f"figure-eight {PERIOD_S:g} s, {vehicle}, {LINK}: "
             completed = numbers["result"] == "completed"
             rows.at_least(measure + "completed", OURS, 100.0 * completed, "%", 100.0)
@@ -58,17 +64,20 @@ class FlightBench:
                 continue
             for name, change in HARDER.items():
                 status(f"{vehicle}, {name}")
-                numbers, _ = self._fly(vehicle, seed, change)
+                numbers, _ = self._fly(vehicle, seed, name, change)
                 rmse = float(numbers["tracking_rmse_m"]) if numbers["result"] == "completed" else float("inf")
                 rows.add(f"figure-eight {PERIOD_S:g} s, {vehicle}, {name}: RMSE", OURS, rmse, "m")
             for name, (begin_s, change) in BLOWS.items():
                 status(f"{vehicle}, {name}")
-                numbers, flight = self._fly(vehicle, seed, {"trajectory": HIGH, "duration_s": 6.0, **change})
+                high = {"trajectory": HIGH, "duration_s": 6.0, **change}
+                numbers, flight = self._fly(vehicle, seed, name, high)
                 recovered = flight.recovered_s(begin_s) if numbers["result"] == "completed" else float("inf")
                 rows.add(f"hover, {vehicle}, {name}: back below 0.2 m", OURS, recovered, "s")
         return rows
 
-    def _fly(self, vehicle: str, seed: int, change: dict[str, object]) -> tuple[dict[str, float | str], Flight]:
+    def _fly(
+        self, vehicle: str, seed: int, name: str, change: dict[str, object]
+    ) -> tuple[dict[str, float | str], Flight]:
         values: dict[str, object] = {
             "vehicle": vehicle,
             "trajectory": f"figure-eight:period_s={PERIOD_S:g},loops=1",
@@ -79,5 +88,10 @@ class FlightBench:
         }
         with tempfile.TemporaryDirectory() as folder:
             plan = FlightPlan(**values)  # type: ignore[arg-type]
-            outcome, _, length = fly_plan(plan, Path(folder))
+            outcome, flown, length = fly_plan(plan, Path(folder))
+            if self._videos is not None:
+                from haltere.sim.video import write_video
+
+                self._videos.mkdir(parents=True, exist_ok=True)
+                write_video(outcome.flight, flown, self._videos / f"{vehicle}, {name}.mp4")
             return summarise(outcome, length, Path(folder) / "black_box.bin", plan.settling_s), outcome.flight
