@@ -11,8 +11,9 @@ from haltere.tools.bench.table import Row, Rows
 RECORDS = Path(__file__).parent / "records"
 
 
-def test_readme_says_what_the_records_say() -> None:
-    text = (readme.ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_pages_say_what_the_records_say(page: Path) -> None:
+    text = (readme.ROOT / page).read_text()
     assert text == readme.filled(text), "run `python -m haltere.tools.bench.readme`"
 
 

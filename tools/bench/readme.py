@@ -1,4 +1,4 @@
-"""Writes the README's tables from the records: `python -m haltere.tools.bench.readme [--check]`.
+"""Writes the tables of README and other pages from the records: `python -m haltere.tools.bench.readme [--check]`.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -121,10 +121,15 @@ TABLES = {
 }
 
 
+PAGES = (Path("README.md"), Path("policies/foundation/ADAPTATION.md"))
+
+
 def filled(text: str) -> str:
-    """The README with its tables filled in."""
+    """A page with its tables filled in."""
     for name, table in TABLES.items():
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        if not mark:
+            continue
         _, end, after = rest.partition("<!-- end -->")
         text = "".join([before, mark, *(f"{line}\n" for line in table()), end, after])
     return text
@@ -132,14 +137,13 @@ def filled(text: str) -> str:
 
 def main() -> int:
     """Fills the tables in, or checks with `--check` that they are what the records say."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    stale = [page for page in PAGES if (ROOT / page).read_text() != filled((ROOT / page).read_text())]
     if "--check" in sys.argv[1:]:
-        if text == filled(text):
-            return 0
-        print("README.md: tables differ from tests/records: run `python -m haltere.tools.bench.readme`")
-        return 1
-    readme.write_text(filled(text))
+        for page in stale:
+            print(f"{page}: tables differ from tests/records: run `python -m haltere.tools.bench.readme`")
+        return len(stale)
+    for page in stale:
+        (ROOT / page).write_text(filled((ROOT / page).read_text()))
     return 0
 
 
