@@ -26,6 +26,8 @@ def cost(loop: Loop, before: Loop, stage: Stage) -> jax.Array:
     heading = 1 - (1 - 2 * (y * y + z * z)) / jnp.sqrt(
         (1 - 2 * (y * y + z * z)) ** 2 + (2 * (x * y + w * z)) ** 2 + 1e-4
     )
+    if stage.heading_soft_rad:  # twice one less the cosine is the square of a small angle
+        heading = jnp.sqrt(2 * heading + stage.heading_soft_rad**2) - stage.heading_soft_rad
     overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
     off = distance(loop.state.position - loop.target.position, stage.position_soft_m)
     total = (

@@ -36,6 +36,8 @@ class Stage:
       precision_weight: cost of the logarithm of the position error over `position_soft_m`: what a good vehicle
         could still do better counts beside what a bad one does.
       action_weight: cost of a change of the action.
+      heading_soft_rad: below this angle the cost of a wrong heading rounds off; 0: the cost goes by the cosine, which
+        lets the heading wander by degrees, and the position with it.
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
@@ -55,6 +57,7 @@ class Stage:
     velocity_soft_m_s: float = 0.05
     precision_weight: float = 0.0
     action_weight: float = 0.1
+    heading_soft_rad: float = 0.0
     averaging: float = 0.0
     optimiser: str = "adam"
 
@@ -69,6 +72,7 @@ class Stage:
             ("velocity_soft_m_s", 1e-6, 10.0),
             ("precision_weight", 0.0, 100.0),
             ("action_weight", 0.0, 100.0),
+            ("heading_soft_rad", 0.0, 3.2),
             ("averaging", 0.0, 0.99999),
         ):
             if not low <= getattr(self, name) <= high:
