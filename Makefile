@@ -49,6 +49,7 @@ slow: .venv/installed
 bench: .venv/installed
 	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture tests/records/foundation.png
 	$(BIN)/haltere bench adaptation --full --json tests/records/adaptation.json --picture tests/records/adaptation.png
+	$(BIN)/haltere bench limits --full --json tests/records/limits.json
 	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
 	$(BIN)/haltere bench flight --full --json tests/records/flight.json
 	$(BIN)/python -m haltere.tools.bench.readme

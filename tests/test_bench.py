@@ -17,7 +17,7 @@ def test_pages_say_what_the_records_say(page: Path) -> None:
     assert text == readme.filled(text), "run `python -m haltere.tools.bench.readme`"
 
 
-@pytest.mark.parametrize("name", ["foundation", "adaptation", "flight", "runtime"])
+@pytest.mark.parametrize("name", ["foundation", "limits", "adaptation", "flight", "runtime"])
 def test_records_are_whole(name: str) -> None:
     record = json.loads((RECORDS / f"{name}.json").read_text())
     assert record["bench"] == name

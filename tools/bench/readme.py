@@ -100,6 +100,19 @@ def adaptation_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def limits_table() -> list[str]:
+    """The policy's hardest flights, and the same flights with the vehicle known."""
+    record = load_record("limits")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    known = next(row["method"] for row in record["rows"] if row["method"] != "Haltere")
+    lines = [f"| measure | Haltere | {known} |", "|---|---|---|"]
+    for (measure, method), ours in cells.items():
+        if method == "Haltere":
+            values = (_number(row["value"]) for row in (ours, cells[measure, known]))
+            lines.append(f"| {measure} | " + " | ".join(f"{value} {ours['unit']}" for value in values) + " |")
+    return [*lines, "", _source(record)]
+
+
 def runtime_table() -> list[str]:
     """What an answer costs."""
     record = load_record("runtime")
@@ -114,6 +127,7 @@ def runtime_table() -> list[str]:
 
 TABLES = {
     "foundation": foundation_table,
+    "limits": limits_table,
     "adaptation": adaptation_table,
     "flight": flight_table,
     "blows": blows_table,
