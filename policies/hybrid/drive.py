@@ -79,10 +79,9 @@ def lqr_gains(roads: Road) -> jax.Array:
     """Gains (2K, V, 2, 7) of the published baseline: unit weights, linearised about the reference of each half."""
     configurations = np.stack([np.ravel(roads.friction), np.ravel(roads.speed)]).round(4)
     different, index = np.unique(configurations, axis=1, return_inverse=True)
-    zero = jnp.zeros(different.shape[1])
-    friction, speed = jnp.asarray(different, jnp.float32)
-    some = Road(friction, speed, zero, zero, zero, zero, zero)
-    a, b = lqr.linearise(car, 0, jnp.zeros((7, *zero.shape)), jnp.zeros((2, *zero.shape)), some)
+    count = different.shape[1]
+    some = car.configure(jnp.asarray(np.concatenate([different, np.zeros((1, count))]), jnp.float32))
+    a, b = lqr.linearise(car, 0, jnp.zeros((car.STATE_SIZE, count)), jnp.zeros((car.INPUT_SIZE, count)), some)
     gains = lqr.gain(np.asarray(a), np.asarray(b), np.eye(7), np.eye(2), car.PERIOD_S)
     return jnp.asarray(gains[index.reshape(roads.friction.shape)], jnp.float32)
 

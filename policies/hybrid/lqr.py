@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
-from haltere.policies.plants.hybrid import HybridSystem
-
-Configuration = TypeVar("Configuration")
+from haltere.policies.plants.hybrid import Configuration, HybridSystem
 
 
 def linearise(

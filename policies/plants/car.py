@@ -23,9 +23,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from haltere.policies.plants.hybrid import Range
+
 STATE_SIZE = 7
 INPUT_SIZE = 2
 MODES: tuple[str, ...] = ("road",)
+RANGES: tuple[Range, ...] = (
+    Range("friction", 0.1, 1.0),
+    Range("speed_m_s", 3.0, 30.0),
+    Range("yaw_rate_rad_s", 0.0, 0.0),
+)
 PERIOD_S = 0.01
 
 GRAVITY_M_S2 = 9.81
@@ -65,6 +72,13 @@ class Road(NamedTuple):
     y: jax.Array
     heading: jax.Array
     length: jax.Array
+
+
+def configure(numbers: jax.Array) -> Road:
+    """Roads that begin at the origin, along x, and last one second, from friction, speed and yaw rate (3, V)."""
+    friction, speed, yaw_rate = numbers
+    zero = jnp.zeros_like(speed)
+    return Road(friction, speed, yaw_rate, zero, zero, zero, speed)
 
 
 def wrap(angle: jax.Array) -> jax.Array:

@@ -7,11 +7,25 @@ through its reset, with another configuration (a set-point, a gait, a road piece
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 
-Configuration = TypeVar("Configuration", contravariant=True)
+Configuration = TypeVar("Configuration")
+
+
+class Range(NamedTuple):
+    """One number of a configuration, and where it is used.
+
+    Attributes:
+      name: with its unit.
+      low: smallest value.
+      high: largest value.
+    """
+
+    name: str
+    low: float
+    high: float
 
 
 class HybridSystem(Protocol[Configuration]):
@@ -21,11 +35,16 @@ class HybridSystem(Protocol[Configuration]):
       STATE_SIZE: rows of the state.
       INPUT_SIZE: rows of the action.
       MODES: names, in the order in which they follow each other.
+      RANGES: the numbers by which configurations differ, as a controller or planner sees them.
     """
 
     STATE_SIZE: int
     INPUT_SIZE: int
     MODES: tuple[str, ...]
+    RANGES: tuple[Range, ...]
+
+    def configure(self, numbers: jax.Array, /) -> Configuration:
+        """The configurations of V systems from their numbers (c, V), in the order of `RANGES`."""
 
     def flow(self, mode: int, state: jax.Array, action: jax.Array, configuration: Configuration, /) -> jax.Array:
         """Time derivative of the state, (n, V), in this mode."""

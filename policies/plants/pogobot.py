@@ -23,9 +23,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from haltere.policies.plants.hybrid import Range
+
 STATE_SIZE = 5
 INPUT_SIZE = 2
 MODES: tuple[str, ...] = ("falling", "compression", "extension", "rising")
+RANGES: tuple[Range, ...] = (Range("speed_m_s", -2.0, 2.0), Range("height_m", 1.5, 4.0))
 FALLING, COMPRESSION, EXTENSION, RISING = range(4)
 APEX, LOST = 4, 5
 """Where a hop ends: at the next apex, or with the mass below the floor."""
@@ -66,6 +69,12 @@ class Hop(NamedTuple):
     state: jax.Array
     mode: jax.Array
     lowest: jax.Array
+
+
+def configure(numbers: jax.Array) -> Apex:
+    """Apexes above a floor at zero, from their speed and height (2, V)."""
+    speed, height = numbers
+    return Apex(speed, height, jnp.zeros_like(speed))
 
 
 def _flight(state: jax.Array) -> jax.Array:

@@ -20,9 +20,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from haltere.policies.plants.hybrid import Range
+
 STATE_SIZE = 4
 INPUT_SIZE = 1
 MODES: tuple[str, ...] = ("step",)
+RANGES: tuple[Range, ...] = (Range("angle_rad", 0.04, 0.18),)
 PERIOD_S = 0.01
 SUBSTEPS = 2
 
@@ -40,6 +43,11 @@ class Gait(NamedTuple):
     """
 
     angle: jax.Array
+
+
+def configure(numbers: jax.Array) -> Gait:
+    """Gaits from their angles (1, V)."""
+    return Gait(numbers[0])
 
 
 def affine(state: jax.Array) -> tuple[jax.Array, jax.Array]:
