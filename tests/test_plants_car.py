@@ -173,6 +173,27 @@ def test_remaining_road() -> None:
     assert drive.remaining_m(np.array([-5.0, 1.0]), knots) == pytest.approx(15.0)
 
 
+def test_pieces_may_take_different_times() -> None:
+    """A car that stops early is where it would be alone, and what follows does not count."""
+    plan = drive.timed(roads.published(2).halves())
+    road, gains = jax.tree.map(lambda leaf: leaf[0], (plan, drive.lqr_gains(plan)))
+    world = jnp.zeros((7, 2)).at[3].set(5.0)
+    follow = jax.jit(drive.follow, static_argnums=(1, 5))
+    end, trace = follow(road, drive.lqr_law, gains, world, jnp.array([30, 60]), 60)
+    early, _ = follow(road, drive.lqr_law, gains, world, jnp.array([30, 30]), 60)
+    np.testing.assert_allclose(end[:, 0], early[:, 0], atol=1e-5)
+    assert trace.driven.sum(0).tolist() == [31, 61]
+    np.testing.assert_allclose(
+        car.to_world(trace.error[10], car.at(road, jnp.full(2, 0.1))), trace.world[10], atol=1e-5
+    )
+    broken = trace._replace(error=trace.error.at[40:, 1, 0].set(9.0))
+    whole, score = (
+        drive.score(jax.tree.map(lambda leaf: leaf[None], each), roads.published(2)) for each in (trace, broken)
+    )
+    for one, other in zip(whole, score, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_published_lqr_numbers() -> None:
     """The published bars .76 m, 7.83 and 161 m; .760, 7.831, 161.2 and 12 % were measured with the published code."""
     maps = roads.published()

@@ -35,10 +35,12 @@ class Trace(NamedTuple):
     Attributes:
       error: (2K, T + 1, 7, V) against the reference.
       world: (2K, T + 1, 7, V).
+      driven: (2K, T + 1, V) bool; false for samples after a half piece that took fewer than T periods.
     """
 
     error: jax.Array
     world: jax.Array
+    driven: jax.Array
 
 
 class Score(NamedTuple):
@@ -46,7 +48,7 @@ class Score(NamedTuple):
 
     Attributes:
       reached: (V,) bool; never |s_y| >= 3 m.
-      in_lane: (V,) share of all samples.
+      in_lane: (V,) share of all samples that lie before the failure.
       deviation_m: (V,) mean |s_y|.
       rmse: (V,) root mean square norm of the seven errors, units mixed, as published.
       remaining_m: (V,) road left at the failure, from the nearest point of the road.
@@ -101,33 +103,55 @@ def drive(roads: Road, law: Law, gains: jax.Array, steps: int) -> Trace:
       steps: periods T per half piece.
     """
     cars = roads.friction.shape[-1]
-    world = jnp.zeros((7, cars)).at[3].set(START_SPEED_M_S)
+    each = jnp.full(cars, steps)
 
     def half(world: jax.Array, piece: tuple[Road, jax.Array]) -> tuple[jax.Array, Trace]:
         road, gain = piece
+        return follow(road, law, gain, world, each, steps)
 
-        def tick(error: jax.Array, index: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-            after = car.step(road, error, law(gain, error, road))
-            now = car.at(road, jnp.full(cars, car.PERIOD_S) * (index + 1))
-            return after, (after, car.to_world(after, now))
-
-        error = car.to_error(world, road)
-        _, rows = jax.lax.scan(tick, error, jnp.arange(steps))
-        trace = Trace(jnp.concatenate([error[None], rows[0]]), jnp.concatenate([world[None], rows[1]]))
-        return trace.world[-1], trace
-
-    _, trace = jax.lax.scan(half, world, (roads, gains))
+    _, trace = jax.lax.scan(half, jnp.zeros((7, cars)).at[3].set(START_SPEED_M_S), (roads, gains))
     return trace
+
+
+def follow(
+    road: Road, law: Law, gains: jax.Array, world: jax.Array, steps: jax.Array, longest: int
+) -> tuple[jax.Array, Trace]:
+    """Follows one reference.
+
+    Args:
+      road: leaves (V,).
+      law: the controller.
+      gains: its parameters.
+      world: (7, V) where the cars are.
+      steps: (V,) periods that each car drives.
+      longest: T, the largest of them.
+    Returns:
+      World state (7, V) at the end, and the trace without its leading axis.
+    """
+    now = jnp.zeros_like(road.speed)
+
+    def tick(error: jax.Array, index: jax.Array) -> tuple[jax.Array, Trace]:
+        going = index < steps
+        after = jnp.where(going, car.step(road, error, law(gains, error, road)), error)
+        there = car.at(road, now + car.PERIOD_S * jnp.minimum(index + 1, steps))
+        return after, Trace(after, car.to_world(after, there), going)
+
+    error = car.to_error(world, road)
+    _, rows = jax.lax.scan(tick, error, jnp.arange(longest))
+    begin = Trace(error, world, jnp.ones(steps.shape, bool))
+    trace = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), begin, rows)
+    return trace.world[-1], trace
 
 
 def score(trace: Trace, roads: Roads) -> Score:
     """Measures; a trace (and map) of V cars."""
-    error, world = (np.asarray(leaf, np.float64).reshape(-1, *leaf.shape[2:]) for leaf in trace)
-    outside = ~(np.abs(error[:, 1]) < LANE_M)
+    error, world, driven = (np.asarray(leaf).reshape(-1, *leaf.shape[2:]) for leaf in trace)
+    error = error.astype(np.float64)
+    outside = driven & ~(np.abs(error[:, 1]) < LANE_M)
     failed = np.asarray(outside.any(0))
     first = np.where(failed, outside.argmax(0), len(outside))
-    before = np.arange(len(outside))[:, None] < first
-    count = np.maximum(first, 1)
+    before = driven & (np.arange(len(outside))[:, None] < first)
+    count = np.maximum(before.sum(0), 1)
     square = np.where(before, (error**2).sum(1), 0.0)
     deviation = np.where(before, np.abs(error[:, 1]), 0.0)
     where = world[np.minimum(first, len(world) - 1), :2, np.arange(world.shape[-1])]
@@ -135,7 +159,7 @@ def score(trace: Trace, roads: Roads) -> Score:
     theirs = np.array([published_m(p, roads.knots[..., v]) for v, p in enumerate(where)])
     return Score(
         ~failed,
-        before.mean(0),
+        before.sum(0) / driven.sum(0),
         deviation.sum(0) / count,
         np.sqrt(square.sum(0) / count),
         np.where(failed, left, 0.0),

@@ -95,7 +95,9 @@ def flow(mode: int, state: jax.Array, action: jax.Array, road: Road) -> jax.Arra
       action: (2, V) steering rate, rad/s, and acceleration, m/s^2.
       road: configuration.
     Returns:
-      (7, V). Below 0.1 m/s that of the kinematic model, which alone has no division by the speed.
+      (7, V). Below 0.1 m/s that of the kinematic model, which alone has no division by the speed. (There the
+      published loop keeps the single-track model's effect of the acceleration on the side slip, which is singular;
+      CommonRoad's model, and this one, do not.)
     """
     s_x, s_y, delta, v_e, psi_e, psi_dot_e, beta = state
     speed = v_e + road.speed
