@@ -112,6 +112,8 @@ def test_apex_map_is_close_to_the_published_hop() -> None:
     state, action = draw(5)
     found, published = MAP(state, action), HOP(state, action)
     np.testing.assert_allclose(found.state[:3], published.state[:3], atol=0.03)
+    for hop in (found, published):
+        np.testing.assert_allclose(hop.state[4], hop.state[0] + jnp.sin(action[0]), atol=1e-5)
     np.testing.assert_allclose(found.lowest, published.lowest, atol=0.01)
 
 
@@ -178,6 +180,8 @@ def test_guards_and_resets() -> None:
     assert SYSTEM.guard(3, state.at[3].set(0.1), action, TARGET, time).max() < 0
     down = SYSTEM.reset(0, state, action, TARGET, TARGET)
     np.testing.assert_allclose(down[4], state[0] + jnp.sin(action[0]), atol=1e-6)
+    up = SYSTEM.reset(2, state, action, TARGET, TARGET)
+    np.testing.assert_allclose(up[4], state[0] + jnp.sin(action[0]), atol=1e-6)
     lower = TARGET._replace(floor=TARGET.floor - 0.5)
     np.testing.assert_allclose(SYSTEM.reset(3, state, action, TARGET, lower)[2], state[2] + 0.5, atol=1e-6)
     np.testing.assert_array_equal(SYSTEM.reset(1, state, action, TARGET, lower), state)

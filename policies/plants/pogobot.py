@@ -4,7 +4,7 @@ Pure functions; every array has the robot axis last, `(feature, V)`. The state, 
 
   x, x_dot  m, m/s, along the corridor
   y, y_dot  m, m/s, up
-  foot      m, x of the foot; in the air it is carried along
+  foot      m, x of the foot
 
 The input is given once per hop: the angle (rad) at which the leg is held in the air, forward positive, and the force
 (N) along the leg, in addition to the spring's, while the spring is compressed further. The foot in flight is at
@@ -108,9 +108,9 @@ def _guards(state: jax.Array, action: jax.Array) -> jax.Array:
 
 
 def reset(mode: int, state: jax.Array, action: jax.Array, apex: Apex, following: Apex) -> jax.Array:
-    """The foot is put down when landing; at the apex, heights (5, V) become those above the next floor."""
+    """At landing and lift-off the leg has the held angle; at the apex, heights become those above the next floor."""
     x, x_dot, y, y_dot, foot = state
-    if mode == FALLING:
+    if mode in (FALLING, EXTENSION):
         foot = x + LEG_M * jnp.sin(action[0])
     if mode == RISING:
         y = y + apex.floor - following.floor
@@ -131,7 +131,7 @@ def tick(mode: jax.Array, state: jax.Array, action: jax.Array) -> tuple[jax.Arra
     ground = (mode == COMPRESSION) | (mode == EXTENSION)
     force = jnp.where(mode == COMPRESSION, action[1], 0.0)
     flown = state + FLIGHT_PERIOD_S * _flight(state)
-    flown = flown.at[4].set(jnp.where(mode == FALLING, flown[0] + LEG_M * jnp.sin(action[0]), flown[4]))
+    flown = flown.at[4].set(flown[0] + LEG_M * jnp.sin(action[0]))
     stood = state + STANCE_PERIOD_S * _stance(state, force)
     after = jnp.where(air, flown, jnp.where(ground, stood, state))
     guards = _guards(after, action)
@@ -175,9 +175,11 @@ def apex_map(state: jax.Array, action: jax.Array, period_s: float = 1e-3, longes
         return _stand(before, action, period_s), None
 
     left, _ = jax.lax.scan(one, begin, None, length=round(longest_s / period_s))
-    x, x_dot, y, y_dot, foot = left.state
+    x, x_dot, y, y_dot, _ = left.state
     rise = jnp.maximum(y_dot, 0.0) / GRAVITY_M_S2
-    top = jnp.stack([x + x_dot * rise, x_dot, y + y_dot * rise / 2, y_dot - GRAVITY_M_S2 * rise, foot + x_dot * rise])
+    x = x + x_dot * rise
+    foot = x + LEG_M * jnp.sin(action[0])
+    top = jnp.stack([x, x_dot, y + y_dot * rise / 2, y_dot - GRAVITY_M_S2 * rise, foot])
     up = left.mode == RISING
     return Hop(jnp.where(up, top, left.state), jnp.where(up, APEX, left.mode), left.lowest)
 
