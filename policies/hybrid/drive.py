@@ -78,7 +78,7 @@ def timed(halves: Halves, duration_s: float = HALF_S) -> Road:
 
 
 def lqr_gains(roads: Road) -> jax.Array:
-    """Gains (2K, V, 2, 7) of the published baseline: unit weights, linearised about the straight reference of each half."""
+    """Gains (2K, V, 2, 7) of the published baseline: unit weights, linearised about each half's straight reference."""
     configurations = np.stack([np.ravel(roads.friction), np.ravel(roads.speed)]).round(4)
     different, index = np.unique(configurations, axis=1, return_inverse=True)
     count = different.shape[1]

@@ -7,8 +7,9 @@ Pure functions; every array has the robot axis last, `(feature, V)`. The state, 
   foot      m, x of the foot
 
 The input is given once per hop: the angle (rad) at which the leg is held in the air, forward positive, and the force
-(N) along the leg, in addition to the spring's, while the spring is compressed further. The foot in flight is at
-(x + sin angle, y - cos angle); it lands when that is on the floor. Leg 1 m, mass 80 kg, spring 32 kN/m.
+(N) along the leg, in addition to the spring's, while the spring is compressed further: a positive one takes energy, a
+negative one gives it. The foot in flight is at (x + sin angle, y - cos angle); it lands when that is on the floor. Leg
+1 m, mass 80 kg, spring 32 kN/m.
 
 `tick` and `hop` are the published simulator, step for step. `apex_map` is the same hop with events at their true time
 and a better integrator: cheaper, and its gradient is that of the hop.
