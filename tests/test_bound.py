@@ -31,7 +31,7 @@ def test_nothing_is_faster_than_its_thrust(flights: tuple[Quadrotor, evaluate.In
     vehicle, _ = flights
     below = evaluate.at_rest(vehicle)
     below = below._replace(state=below.state._replace(position=below.state.position.at[2].set(-1.0)))
-    distance = bound.improve(vehicle, below, jnp.broadcast_to(below.action, (150, 4, 8)), 60)
+    distance = bound.improve(vehicle, below, jnp.broadcast_to(below.action, (150, 4, 8)), 150)
     reached = np.argmax(np.asarray(distance) < 0.2, axis=0) / 100
     ratio = np.asarray(vehicle.thrust_curve.sum((0, 1)) / (vehicle.mass * 9.81))
     fastest = np.sqrt(2 * 0.8 / (9.81 * (ratio - 1)))

@@ -133,9 +133,13 @@ def drive(running: Stack, steps: int, until: MotorSource | None = None, period_s
 
 @pytest.mark.parametrize(
     ("plan", "within_s"),
-    [({"poke_s": 1.0, "poke_m_s": 1.5}, 2.5), ({"throw_m_s": 4.0, "throw_tilt_deg": 90.0}, 5.0)],
+    [
+        ({"poke_s": 1.0, "poke_m_s": 1.5}, 2.5),
+        ({"throw_m_s": 4.0}, 4.0),
+        ({"throw_m_s": 4.0, "throw_tilt_deg": 90.0, "vehicle": "x500"}, 4.0),
+    ],
 )
-def test_blow_is_recovered_from(tmp_path: Path, plan: dict[str, float], within_s: float) -> None:
+def test_blow_is_recovered_from(tmp_path: Path, plan: dict[str, object], within_s: float) -> None:
     outcome, numbers = fly(tmp_path, trajectory=HIGH, duration_s=6.0, **plan)
     assert numbers["result"] == "completed"
     assert numbers["tracking_max_m"] > 0.2  # it was felt
