@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := policies sim firmware_bridge fpga tools
 
-.PHONY: help fly test lint types unit bench train lock clean
+.PHONY: help fly test lint types unit slow bench train lock clean
 
 help:
 	@echo "make fly    set up, and fly a figure-eight in the simulator"
 	@echo "make test   set up, and run linters, type checker and tests"
-	@echo "make train  train the shipped foundation policy anew (about half an hour on two cores)"
+	@echo "make slow   the tests that train, on one device and on several, and those that run benches"
+	@echo "make train  train the shipped foundation policy anew (three quarters of an hour on two cores)"
 	@echo "make bench  run every bench in full and write tests/records"
 
 .venv/installed: pyproject.toml requirements.lock
@@ -40,10 +41,15 @@ types: .venv/installed
 	  $(foreach package,$(PACKAGES),-p haltere.$(package))
 
 unit: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+slow: .venv/installed
+	$(BIN)/pytest -m slow
 
 bench: .venv/installed
 	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture tests/records/foundation.png
+	$(BIN)/haltere bench adaptation --full --json tests/records/adaptation.json --picture tests/records/adaptation.png
+	$(BIN)/haltere bench limits --full --json tests/records/limits.json
 	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
 	$(BIN)/haltere bench flight --full --json tests/records/flight.json
 	$(BIN)/python -m haltere.tools.bench.readme

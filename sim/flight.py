@@ -60,6 +60,17 @@ class Flight:
         late = self.tracking_error_m[self.time_s >= from_s]
         return float(np.sqrt(np.mean(late**2))) if len(late) else float("nan")
 
+    def recovered_s(self, from_s: float = 0.0, within_m: float = 0.2) -> float:
+        """Returns the time after which the distance from the reference stays below `within_m`, s after `from_s`.
+
+        Infinite where it does not.
+        """
+        late = self.time_s >= from_s
+        time, outside = self.time_s[late], np.flatnonzero(self.tracking_error_m[late] >= within_m)
+        if not len(outside):
+            return 0.0
+        return float(time[outside[-1] + 1] - from_s) if outside[-1] + 1 < len(time) else float("inf")
+
     def spans(self) -> list[tuple[float, float, str]]:
         """Returns (start s, end s, mode) for each stretch of one mode."""
         spans: list[tuple[float, float, str]] = []

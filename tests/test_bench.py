@@ -11,12 +11,13 @@ from haltere.tools.bench.table import Row, Rows
 RECORDS = Path(__file__).parent / "records"
 
 
-def test_readme_says_what_the_records_say() -> None:
-    text = (readme.ROOT / "README.md").read_text()
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_pages_say_what_the_records_say(page: Path) -> None:
+    text = (readme.ROOT / page).read_text()
     assert text == readme.filled(text), "run `python -m haltere.tools.bench.readme`"
 
 
-@pytest.mark.parametrize("name", ["foundation", "flight", "runtime"])
+@pytest.mark.parametrize("name", ["foundation", "limits", "adaptation", "flight", "runtime"])
 def test_records_are_whole(name: str) -> None:
     record = json.loads((RECORDS / f"{name}.json").read_text())
     assert record["bench"] == name
@@ -43,6 +44,17 @@ def test_foundation_bench_repeats_raptor_and_the_record(tmp_path: Path) -> None:
     rows: Rows = FoundationBench()(True, 0, tmp_path / "bench.png", lambda text: None)
     missed = [row for row in rows.failed if (row.measure, row.method) not in known and not _by_chance(row)]
     assert [f"{row.measure}, {row.method}: {row.value} {row.unit}, {row.asked}" for row in missed] == []
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_adaptation_is_seen_in_the_hidden_state(tmp_path: Path) -> None:
+    """Both policies, after a change and after one that contradicts it."""
+    from haltere.tools.bench.adaptation import AdaptationBench
+
+    rows: Rows = AdaptationBench()(True, 0, tmp_path / "bench.png", lambda text: None)
+    believed = [row.value for row in rows.rows if "believed at the end" in row.measure]
+    assert believed == pytest.approx([1.0] * 4, abs=0.1)
     assert (tmp_path / "bench.png").stat().st_size > 10_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -52,8 +53,9 @@ HIGH = "hover:position_m=0/0/4"  # room to descend
 
 def fly(output: Path, *events: Event, **plan: object) -> tuple[Outcome, dict[str, float | str]]:
     """Flies; a hover unless the plan says otherwise."""
-    outcome, _, length_s = fly_plan(FlightPlan(**{"trajectory": "hover", **plan}), output, events=events)
-    return outcome, summarise(outcome, length_s, output / stack.BLACK_BOX)
+    planned = FlightPlan(**{"trajectory": "hover", **plan})
+    outcome, _, length_s = fly_plan(planned, output, events=events)
+    return outcome, summarise(outcome, length_s, output / stack.BLACK_BOX, planned.settling_s)
 
 
 def at(time_s: float, act: Callable[[Stack], None]) -> Event:
@@ -127,6 +129,22 @@ def drive(running: Stack, steps: int, until: MotorSource | None = None, period_s
 
 
 # --- Flights that end well
+
+
+@pytest.mark.parametrize(
+    ("plan", "within_s"),
+    [
+        ({"poke_s": 1.0, "poke_m_s": 1.5}, 2.5),
+        ({"throw_m_s": 4.0}, 4.0),
+        ({"throw_m_s": 4.0, "throw_tilt_deg": 90.0, "vehicle": "x500"}, 4.0),
+    ],
+)
+def test_blow_is_recovered_from(tmp_path: Path, plan: dict[str, object], within_s: float) -> None:
+    outcome, numbers = fly(tmp_path, trajectory=HIGH, duration_s=6.0, **plan)
+    assert numbers["result"] == "completed"
+    assert numbers["tracking_max_m"] > 0.2  # it was felt
+    assert outcome.flight.recovered_s() < within_s
+    assert math.isinf(outcome.flight.recovered_s(within_m=0.0))
 
 
 def test_the_crazyflie_flies_a_figure_eight(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_delayed_action_is_a_stale_observation(vehicle: Quadrotor, late: int) 
     seen: list[jax.Array] = []
     positions = []
     for index in range(STEPS):
-        seen.append(measure(state, REFERENCE, jnp.full(COUNT, 0.01 * index)))
+        seen.append(measure(state, REFERENCE.at(jnp.full(COUNT, 0.01 * index))))
         if index >= late:
             action, hidden = DECIDE(jnp.concatenate([seen[index - late], action]), hidden)
         state = step(vehicle, state, action)
@@ -73,10 +73,10 @@ def test_a_later_velocity_is_that_of_before(vehicle: Quadrotor) -> None:
     late = 2
     initial = evaluate.at_rest(vehicle)
     state, action, hidden = initial.state, initial.action, jnp.zeros((16, COUNT))
-    seen = [measure(state, REFERENCE, jnp.zeros(COUNT))[12:15]] * late
+    seen = [measure(state, REFERENCE.at(jnp.zeros(COUNT)))[12:15]] * late
     actions = []
     for index in range(STEPS):
-        now = measure(state, REFERENCE, jnp.full(COUNT, 0.01 * index))
+        now = measure(state, REFERENCE.at(jnp.full(COUNT, 0.01 * index)))
         seen.append(now[12:15])
         action, hidden = DECIDE(jnp.concatenate([now[:12], seen[index], now[15:], action]), hidden)
         state = step(vehicle, state, action)

@@ -1,22 +1,25 @@
-"""Training: a kill changes nothing, learning happens, and the number of devices does not matter."""
+"""Training: a kill changes nothing, learning happens, and the number of devices and hosts does not matter."""
 
 import csv
 import dataclasses
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from haltere.policies.errors import ConfigError
+from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import train
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
+from haltere.policies.policy_file import load_policy
+from haltere.tools.cores import join_hosts
 
 TINY = Recipe(
     population="wide",
@@ -66,12 +69,51 @@ def test_seed_matters(tmp_path: Path, straight: np.ndarray) -> None:
     assert not np.array_equal(run(tmp_path, seed=1), straight)
 
 
-def test_number_of_devices_does_not_matter(
-    tmp_path: Path, straight: np.ndarray, monkeypatch: pytest.MonkeyPatch
+def command(folder: Path, updates: int, *options: str) -> list[str]:
+    """Command that trains one small stage."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        'population = "wide"\nvehicles = 16\nredraw = 0.125\nvalidation_vehicles = 8\ncheckpoint_every = 5\n'
+        f'clip_norm = 0.5\n[[stage]]\nname = "only"\nupdates = {updates}\nwindow = 10\ngradient_decay = 0.97\n'
+        "learning_rate = [3e-3, 1e-3]\nacceleration_m_s2 = 3.0\nvelocity_weight = 0.2\n"
+    )
+    program = [sys.executable, "-m", "haltere.tools", "train", "foundation"]
+    return [*program, "--recipe", str(recipe), "--output", str(folder / "out"), *options]
+
+
+def trained_on(folder: Path, devices: int, hosts: int) -> dict[str, np.ndarray]:
+    """Weights of ten updates on that many devices of as many processes, which talk over the loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    processes = []
+    for host in range(hosts):
+        options = ["--coordinator", address, "--hosts", str(hosts), "--host", str(host)] if hosts > 1 else []
+        processes.append(subprocess.Popen(command(folder, 10, *options), env=environment, stdout=subprocess.DEVNULL))
+    assert [process.wait(timeout=280) for process in processes] == [0] * hosts
+    return weights_from_onnx((folder / "out" / "foundation.onnx").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return trained_on(tmp_path_factory.mktemp("alone"), devices=1, hosts=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "hosts"), [(4, 1), (1, 2)])
+def test_number_of_devices_and_hosts_does_not_matter(
+    tmp_path: Path, alone: dict[str, np.ndarray], devices: int, hosts: int
 ) -> None:
-    assert len(jax.local_devices()) == 2
-    monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
-    np.testing.assert_allclose(run(tmp_path), straight, atol=1e-4)
+    for name, weights in trained_on(tmp_path, devices, hosts).items():
+        np.testing.assert_allclose(weights, alone[name], atol=1e-4)
+
+
+def test_hosts_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="need --coordinator"):
+        join_hosts(None, 2, 0)
+    with pytest.raises(ConfigError, match="expected 0 to 1"):
+        join_hosts("127.0.0.1:1", 2, 2)
 
 
 def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -94,15 +136,8 @@ def test_loss_falls(tmp_path: Path) -> None:
 
 def test_command_survives_a_kill(tmp_path: Path) -> None:
     """The command line, killed with SIGKILL, goes on from its checkpoint and writes a policy that loads."""
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(
-        'population = "wide"\nvehicles = 16\nredraw = 0.125\nvalidation_vehicles = 8\ncheckpoint_every = 5\n'
-        'clip_norm = 0.5\n[[stage]]\nname = "only"\nupdates = 400\nwindow = 10\ngradient_decay = 0.97\n'
-        "learning_rate = [3e-3, 1e-3]\nacceleration_m_s2 = 3.0\nvelocity_weight = 0.2\n"
-    )
-    command = [sys.executable, "-m", "haltere.tools", "train", "foundation"]
-    command += ["--recipe", str(recipe), "--output", str(tmp_path / "out")]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    train_it = command(tmp_path, 400)
+    process = subprocess.Popen(train_it, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "out" / "checkpoint.npz"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
@@ -110,10 +145,8 @@ def test_command_survives_a_kill(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert checkpoint.exists()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(train_it, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    from haltere.policies.policy_file import load_policy
-
     _, file = load_policy(tmp_path / "out" / "foundation.onnx")
     assert file.card.provenance["seed"] == 0
     assert (tmp_path / "out" / "curve.png").stat().st_size > 5000
@@ -127,7 +160,7 @@ def test_shipped_recipe_is_sound() -> None:
 
 def test_bad_recipe_names_the_value(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
-    text = Path(train.__file__).with_name("recipe.toml").read_text()
+    text = (Path(train.__file__).parent / "recipes" / "direct.toml").read_text()
     file.write_text(text.replace("gradient_decay = 0.97", "gradient_decay = 1.7"))
     with pytest.raises(ConfigError, match=r"gradient_decay = 1\.7, allowed 0"):
         load_recipe(file)

@@ -54,6 +54,10 @@ def fly(
     worn_propeller: Annotated[str | None, typer.Option(help="ROTOR:EFFICIENCY, as in 0:0.7 (front-right).")] = None,
     latency: Annotated[float, typer.Option(help="Extra age of the measured state, ms.", min=0)] = 0.0,
     noise: Annotated[float, typer.Option(help="Scale of the sensor noise.", min=0)] = 1.0,
+    poke: Annotated[float | None, typer.Option(help="Hit the vehicle after so many seconds.")] = None,
+    poke_speed: Annotated[float, typer.Option(help="How hard: by how many m/s its velocity changes.")] = 1.5,
+    throw: Annotated[float, typer.Option(help="Let the vehicle go with so many m/s.")] = 0.0,
+    tilt: Annotated[float, typer.Option(help="Let the vehicle go rolled by so many degrees.")] = 0.0,
     kill_runtime: Annotated[
         float | None, typer.Option(help="Kill the runtime (SIGKILL) after so many seconds.")
     ] = None,
@@ -84,6 +88,10 @@ def fly(
         worn=_worn(worn_propeller),
         latency_s=latency / 1e3,
         noise=noise,
+        poke_s=poke,
+        poke_m_s=poke_speed,
+        throw_m_s=throw,
+        throw_tilt_deg=tilt,
         kill_runtime_s=kill_runtime,
     )
     console = Console()
@@ -94,7 +102,7 @@ def fly(
             output,
             lambda time_s, total: bar.update(task, completed=time_s, total=total, description="flying"),
         )
-    numbers = summarise(outcome, length, output / BLACK_BOX)
+    numbers = summarise(outcome, length, output / BLACK_BOX, plan.settling_s)
     console.print(as_table(numbers, f"{flown.name}, {trajectory}, {link}"))
     write_summary(numbers, output / "summary.json")
     from haltere.sim.picture import write_picture  # takes seconds to import: not before the flight

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from haltere.tools.cores import use_every_core
+from haltere.tools.cores import join_hosts, use_every_core
 
 train = typer.Typer(no_args_is_help=True)
 
@@ -25,30 +25,57 @@ def foundation(
         "runs/foundation"
     ),
     seed: Annotated[int, typer.Option(help="Of weights, vehicles, references and noise.", min=0)] = 0,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe (TOML); default: the shipped policy's.")] = None,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="Recipe: a TOML file, or direct (the shipped policy's), meta-imitation (teachers, then "
+            "distillation), meta-imitation+direct (and then the last direct stage)."
+        ),
+    ] = "direct",
+    teachers: Annotated[
+        int | None, typer.Option(help="Number of teachers, where the recipe has some.", min=1, max=10**6)
+    ] = None,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
     ] = 1.0,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(help="Train on several hosts: HOST:PORT of the first. Start the same command on each of them."),
+    ] = None,
+    hosts: Annotated[int, typer.Option(help="With --coordinator: how many hosts.", min=1)] = 1,
+    host: Annotated[int, typer.Option(help="With --coordinator: which of them this is, from 0.", min=0)] = 0,
 ) -> None:
-    """Train the foundation policy (less than half an hour on two cores).
+    """Train the foundation policy (direct: three quarters of an hour on two cores; meta-imitation: some three hours).
 
-    Resumes from the folder's checkpoint after a stop, to the same result. Leaves foundation.onnx, curve.csv,
-    curve.png and checkpoint.npz in the folder.
+    Resumes from the folder's checkpoints after a stop, to the same result. Leaves foundation.onnx, curve.csv,
+    curve.png and checkpoints (*.npz) in the folder. The vehicles are shared by all devices (a machine's cores, or its
+    GPUs where JAX finds some) and, with --coordinator, by several hosts, whose --output must be one shared folder.
     """
-    devices = use_every_core()
-    from haltere.policies.foundation import train as training
+    use_every_core()
+    first = join_hosts(coordinator, hosts, host)
+    import jax
+
     from haltere.policies.foundation.checkpoint import Progress as Line
     from haltere.policies.foundation.curve import draw_curve
-    from haltere.policies.foundation.recipe import load_recipe
+    from haltere.policies.foundation.plan import load_plan
+    from haltere.policies.foundation.run import run
     from haltere.tools.training_card import write_trained
 
-    console = Console()
-    plan = load_recipe(recipe).scaled(scale)
+    console = Console(quiet=not first)
+    plan = load_plan(recipe)
+    if teachers is not None:
+        plan = plan.with_teachers(teachers)
+    plan = plan.scaled(scale)
+    parts = []
+    if plan.teachers and plan.distil:
+        parts.append(f"{plan.teachers.stage.updates} updates of {plan.teachers.count} teachers")
+        parts.append(f"{plan.distil.updates} of distillation")
+    if plan.direct:
+        parts.append(f"{plan.direct.updates} updates of {plan.direct.vehicles} vehicles")
     console.print(
-        f"training {plan.updates} updates of {plan.vehicles} vehicles on {devices} cores, seed {seed}; "
-        f"checkpoint in {output}"
+        f"training {', then '.join(parts)} on {jax.device_count()} devices, seed {seed}; checkpoint in {output}"
     )
     columns = (
         TextColumn("{task.description}"),
@@ -60,22 +87,34 @@ def foundation(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, speed_estimate_period=60) as bar:
-        task = bar.add_task("compiling", total=plan.updates, scores="")
+        tasks: dict[str, TaskID] = {}
         shown = ""
 
-        def report(update: int, loss: float, line: Line | None) -> None:
+        def report(name: str, update: int, total: int, loss: float, line: Line | None) -> None:
             nonlocal shown
+            # The direct stages share one bar; teachers and distillation take another time per update.
+            part = name if name in ("teachers", "distil") else "direct"
+            if part not in tasks:
+                shown = ""
+                tasks[part] = bar.add_task(name, total=total, completed=update - 1, scores="")
             if line is not None:
-                shown = f"steady {100 * line.steady_error_m:.1f} cm, stable {100 * line.stable:.0f} %"
+                share = "fit" if part == "teachers" else "stable"
+                shown = f"steady {100 * line.steady_error_m:.1f} cm, {share} {100 * line.stable:.0f} %"
                 if not console.is_terminal:
                     console.print(
                         f"{line.update:6d} {line.stage:13s} {line.seconds:6.0f} s  loss {line.loss:.4f}  {shown}, "
                         f"figure-eight {100 * line.figure_eight_m:.1f} cm"
                     )
-            name = plan.stage_at(update - 1).name
-            bar.update(task, completed=update, description=name, scores=f"loss {loss:.3f}  {shown}")
+            bar.update(tasks[part], completed=update, description=name, scores=f"loss {loss:.3f}  {shown}")
 
-        weights, progress = training.train(plan, seed, output, report, restart)
-    draw_curve(progress, output / "curve.png")
-    path = write_trained(weights, progress, plan, seed, output / "foundation.onnx")
+        outcome = run(plan, seed, output, report, restart)
+    if plan.teachers and outcome.fit is not None:
+        console.print(
+            f"{outcome.fit} of {plan.teachers.count} teachers were fit; "
+            f"the other {plan.teachers.count - outcome.fit} and their vehicles were left out"
+        )
+    if not first:
+        return
+    draw_curve(outcome.progress, output / "curve.png")
+    path = write_trained(outcome, plan, seed, output / "foundation.onnx")
     console.print(f"wrote {path}; look at it with: haltere info {path}")

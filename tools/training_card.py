@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,23 @@ import numpy as np
 
 from haltere.policies.card import Card
 from haltere.policies.export.onnx_file import write_policy
-from haltere.policies.foundation.checkpoint import Progress
-from haltere.policies.foundation.recipe import Recipe
-from haltere.policies.foundation.student import Weights
+from haltere.policies.foundation.plan import Plan
+from haltere.policies.foundation.run import Outcome
 from haltere.tools import provenance
 
 
-def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, seed: int, path: Path) -> Path:
+def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path) -> Path:
     """Writes the policy file, and a record of the training beside it (`record.json`, `record.md`).
 
     Args:
-      weights: the student.
-      progress: its learning curve; the last line becomes the scores.
-      recipe: how it was trained.
+      outcome: the student, and its learning curve, the last line of which becomes the scores.
+      plan: how it was trained.
       seed: of the training.
       path: the `.onnx` file.
     """
-    arrays = {name: np.asarray(value) for name, value in weights._asdict().items()}
+    arrays = {name: np.asarray(value) for name, value in outcome.weights._asdict().items()}
     initial = arrays.pop("initial_hidden_state")
-    last = progress[-1]
-    steps = sum(stage.updates * stage.window * recipe.vehicles for stage in recipe.stages)
+    last = outcome.progress[-1]
     card = Card(
         name="foundation",
         kind="quadrotor, recurrent, any size",
@@ -42,8 +38,9 @@ def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, se
             "machine": provenance.machine(),
             "seed": seed,
             "training_s": round(last.seconds),
-            "steps_with_gradient": steps,
-            "recipe": asdict(recipe),
+            "steps_with_gradient": plan.steps,
+            **plan.described(),
+            **({} if outcome.fit is None else {"teachers_fit": outcome.fit}),
         },
         scores={
             "validation_stable_percent": round(100 * last.stable, 2),
@@ -53,7 +50,7 @@ def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, se
     )
     written = write_policy(path, arrays, card)
     record: dict[str, Any] = {"training": card.name, **card.provenance, "scores": card.scores}
-    record["curve"] = [row._asdict() for row in progress]
+    record["curve"] = [row._asdict() for row in outcome.progress]
     path.with_name("record.json").write_text(json.dumps(record, indent=1) + "\n")
     path.with_name("record.md").write_text(as_markdown(record))
     return written
@@ -62,7 +59,9 @@ def write_trained(weights: Weights, progress: list[Progress], recipe: Recipe, se
 def as_markdown(record: dict[str, Any]) -> str:
     """The record of a training as Markdown: where it came from, and the learning curve."""
     lines = [f"### training of {record['training']}", ""]
-    for name in ("command", "seed", "commit", "date", "machine", "training_s", "steps_with_gradient"):
+    for name in ("command", "seed", "commit", "date", "machine", "training_s", "steps_with_gradient", "teachers_fit"):
+        if name not in record:
+            continue
         lines.append(f"- {name}: {record[name]}")
     columns = ("update", "stage", "seconds", "loss", "stable", "steady_error_m", "figure_eight_m")
     lines += ["", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

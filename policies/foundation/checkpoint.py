@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from haltere.policies.errors import ConfigError
+from haltere.policies.foundation.spread import collect, is_first_host
 
 
 class Progress(NamedTuple):
@@ -28,7 +29,9 @@ class Progress(NamedTuple):
 
 
 def save(training: Any, progress: list[Progress], seconds: float, identity: str, path: Path) -> None:
-    """Writes a checkpoint in one step: a kill leaves the old one or the new one.
+    """Writes a checkpoint in one step, a kill leaves the old one or the new one; and beside it `curve.csv`.
+
+    To be called on every host, of which the first writes.
 
     Args:
       training: any pytree of arrays.
@@ -37,7 +40,9 @@ def save(training: Any, progress: list[Progress], seconds: float, identity: str,
       identity: of recipe, population and seed; only a training of the same may go on from here.
       path: the file.
     """
-    leaves: dict[str, Any] = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(training))}
+    leaves: dict[str, Any] = {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(collect(training)))}
+    if not is_first_host():
+        return
     rows = np.array([tuple(map(str, row)) for row in progress]) if progress else np.zeros((0, 8), str)
     scratch = path.with_suffix(".part")
     with scratch.open("wb") as file:
@@ -45,6 +50,10 @@ def save(training: Any, progress: list[Progress], seconds: float, identity: str,
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
+    with path.with_name("curve.csv").open("w", newline="") as table:
+        writer = csv.writer(table)
+        writer.writerow(Progress._fields)
+        writer.writerows(progress)
 
 
 def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any, list[Progress], float]:
@@ -69,11 +78,3 @@ def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any,
         leaves = [file[str(i)] for i in range(len(jax.tree.leaves(pattern)))]
         seconds = float(file["seconds"])
     return jax.tree.unflatten(jax.tree.structure(pattern), leaves), rows, seconds
-
-
-def write_curve(progress: list[Progress], path: Path) -> None:
-    """Writes the learning curve as CSV."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Progress._fields)
-        writer.writerows(progress)

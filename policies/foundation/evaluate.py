@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.contract import HIDDEN_SIZE, NATIVE_RATE_HZ
+from haltere.policies.contract import NATIVE_RATE_HZ
 from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, advance, start
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState
@@ -124,8 +124,19 @@ PolicyWith = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(weights, observation (22, V), hidden state (16, V)) -> (action (4, V), next hidden state)."""
 
 DEPTH = Depth(whole=4, velocity=3)
+LOST_M = 20.0
+"""Error per axis, in m, beyond which a vehicle is lost."""
 CHUNK = 50
 """Control periods that are compiled as one program; longer flights call it again."""
+
+
+def watch(before: Loop, after: Loop) -> tuple[jax.Array, ...]:
+    """The row of a `Trace` that one control period leaves: error, speed, vertical speed, action step."""
+    error = jnp.linalg.norm(after.state.position - after.target.position, axis=0)
+    relative = after.state.velocity - after.target.velocity
+    change = jnp.clip(after.action, -1, 1) - jnp.clip(before.action, -1, 1)
+    action_step = jnp.sqrt((change**2).mean(0))
+    return error, jnp.linalg.norm(relative, axis=0), relative[2], action_step
 
 
 @partial(jax.jit, static_argnames=("policy",))
@@ -144,13 +155,8 @@ def _chunk(
 
     def tick(loop: Loop, index: jax.Array) -> tuple[Loop, tuple[jax.Array, ...]]:
         noise = jax.random.normal(jax.random.fold_in(key, index), (18, vehicle.mass.shape[0]))
-        after = advance(decide, vehicle, line, reference, loop, noise, 20.0)
-        position, velocity = reference.at(after.time)
-        error = jnp.linalg.norm(after.state.position - position, axis=0)
-        relative = after.state.velocity - velocity
-        change = jnp.clip(after.action, -1, 1) - jnp.clip(loop.action, -1, 1)
-        action_step = jnp.sqrt((change**2).mean(0))
-        return after, (error, jnp.linalg.norm(relative, axis=0), relative[2], action_step)
+        after = advance(decide, vehicle, line, reference, loop, noise, LOST_M)
+        return after, watch(loop, after)
 
     return jax.lax.scan(tick, loop, first + jnp.arange(CHUNK))
 
@@ -182,7 +188,8 @@ def roll_out(
     for step in (steps, *changes):
         if step % CHUNK:
             raise ValueError(f"{step} steps: expected a multiple of {CHUNK}")
-    loop = start(initial.state, initial.action, jnp.zeros((HIDDEN_SIZE, vehicle.mass.shape[0])), reference, DEPTH)
+    nothing = jnp.zeros((parameters.initial_hidden_state.size, vehicle.mass.shape[0]))
+    loop = start(initial.state, initial.action, nothing, reference, DEPTH)
     rows, hidden = [], []
     for first in range(0, steps, CHUNK):
         vehicle = changes.get(first, vehicle)

@@ -26,24 +26,35 @@ def traits(vehicle: Quadrotor, line: Line) -> dict[str, np.ndarray]:
     return {name: np.asarray(value, np.float64) for name, value in values.items()}
 
 
+def fit(hidden: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Fits a linear probe by least squares.
+
+    Args:
+      hidden: (T, n, V) hidden states.
+      target: (V,) what to read from them.
+    Returns:
+      (n + 1,) weights, the last of which is the constant.
+    """
+    states = np.moveaxis(hidden, 1, 2).reshape(-1, hidden.shape[1])
+    probe, *_ = np.linalg.lstsq(np.c_[states, np.ones(len(states))], np.tile(target, len(hidden)), rcond=None)
+    return np.asarray(probe)
+
+
+def read(probe: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """What a probe reads from hidden states: (T, n, V) -> (T, V)."""
+    return np.asarray(np.einsum("n,tnv->tv", probe[:-1], hidden) + probe[-1])
+
+
 def held_out_r2(hidden: np.ndarray, target: np.ndarray) -> float:
     """Fits a linear probe on every other vehicle, and judges it on the rest.
 
     Args:
-      hidden: (T, 16, V) hidden states.
+      hidden: (T, n, V) hidden states.
       target: (V,) what to read from them.
     Returns:
       R², the share of the target's variance that the probe explains on vehicles that it was not fitted on;
       NaN where the target does not vary.
     """
-    times = hidden.shape[0]
-
-    def rows(part: slice) -> tuple[np.ndarray, np.ndarray]:
-        states = np.moveaxis(hidden[..., part], 1, 2).reshape(-1, hidden.shape[1])
-        return np.c_[states, np.ones(len(states))], np.tile(target[part], times)
-
-    seen, wanted = rows(slice(0, None, 2))
-    probe, *_ = np.linalg.lstsq(seen, wanted, rcond=None)
-    seen, wanted = rows(slice(1, None, 2))
-    variance = wanted.var()
-    return float(1 - ((seen @ probe - wanted) ** 2).mean() / variance) if variance > 0 else float("nan")
+    wanted = target[1::2]
+    got = read(fit(hidden[..., ::2], target[::2]), hidden[..., 1::2])
+    return float(1 - ((got - wanted) ** 2).mean() / wanted.var()) if wanted.var() > 0 else float("nan")

@@ -33,10 +33,16 @@ class Stage:
       population: name or path; by default the recipe's.
       position_soft_m: below this distance the cost of position error rounds off.
       velocity_soft_m_s: the same for velocity error.
+      precision_weight: cost of the logarithm of the position error over `position_soft_m`: what a good vehicle
+        could still do better counts beside what a bad one does.
       action_weight: cost of a change of the action.
+      heading_soft_rad: below this angle the cost of a wrong heading rounds off; 0: the cost goes by the cosine, which
+        lets the heading wander by degrees, and the position with it.
+      averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
-        after 400 updates). A long horizon makes the gradient too noisy for it; there, `adam`.
+        after 400 updates). With a long horizon the gradient is too noisy for rates above 1e-3; there `adam`, or `muon`
+        to refine.
     """
 
     name: str
@@ -49,7 +55,10 @@ class Stage:
     population: str = ""
     position_soft_m: float = 0.02
     velocity_soft_m_s: float = 0.05
+    precision_weight: float = 0.0
     action_weight: float = 0.1
+    heading_soft_rad: float = 0.0
+    averaging: float = 0.0
     optimiser: str = "adam"
 
     def __post_init__(self) -> None:
@@ -61,7 +70,10 @@ class Stage:
             ("velocity_weight", 0.0, 100.0),
             ("position_soft_m", 1e-6, 10.0),
             ("velocity_soft_m_s", 1e-6, 10.0),
+            ("precision_weight", 0.0, 100.0),
             ("action_weight", 0.0, 100.0),
+            ("heading_soft_rad", 0.0, 3.2),
+            ("averaging", 0.0, 0.99999),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")
@@ -111,18 +123,34 @@ class Recipe:
 
 
 def load_recipe(path: Path | None = None) -> Recipe:
-    """Reads a recipe; without a path, the one of the shipped policy.
+    """Reads the recipe of a direct training; without a path, the one of the shipped policy.
 
     Raises:
       ConfigError: the file, a key or a value is wrong.
     """
-    file = path or Path(__file__).with_name("recipe.toml")
+    file = path or Path(__file__).parent / "recipes" / "direct.toml"
     try:
-        table = tomllib.loads(file.read_text())
-        entries: list[dict[str, Any]] = table.pop("stage")
-        stages = tuple(Stage(**{**entry, "learning_rate": tuple(entry["learning_rate"])}) for entry in entries)
-        return Recipe(**table, stages=stages)
+        return direct_of(read_table(file))
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"{file}: {error}; compare with the shipped recipes") from error
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """Reads a recipe's TOML.
+
+    Raises:
+      ConfigError: there is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text())
     except OSError as error:
         raise ConfigError(f"cannot read the recipe {file}: {error}") from error
-    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
-        raise ConfigError(f"{file}: {error}; compare with the shipped recipe.toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: {error}; compare with the shipped recipes") from error
+
+
+def direct_of(table: dict[str, Any]) -> Recipe:
+    """The recipe of a direct training from its table; a key is missing or unknown: KeyError, TypeError."""
+    entries: list[dict[str, Any]] = table.pop("stage")
+    stages = tuple(Stage(**{**entry, "learning_rate": tuple(entry["learning_rate"])}) for entry in entries)
+    return Recipe(**table, stages=stages)

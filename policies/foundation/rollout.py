@@ -38,13 +38,25 @@ class Reference(NamedTuple):
     phase: jax.Array
     ramp: jax.Array
 
-    def at(self, time_s: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Position (3, V) in m and velocity (3, V) in m/s, world, at `time_s` (V,)."""
+    def at(self, time_s: jax.Array) -> Target:
+        """The target at `time_s` (V,)."""
         begun = jnp.clip(time_s / self.ramp, 0.0, 1.0)
         clock = time_s - self.ramp * jnp.where(begun < 1, begun - begun * begun / 2, 0.5)
         angle = self.rate * clock + self.phase
         start = self.amplitude * jnp.sin(self.phase)
-        return self.amplitude * jnp.sin(angle) - start, self.amplitude * self.rate * begun * jnp.cos(angle)
+        return Target(self.amplitude * jnp.sin(angle) - start, self.amplitude * self.rate * begun * jnp.cos(angle))
+
+
+class Target(NamedTuple):
+    """Where the trajectory is now.
+
+    Attributes:
+      position: (3, V) m.
+      velocity: (3, V) m/s, world.
+    """
+
+    position: jax.Array
+    velocity: jax.Array
 
 
 class Loop(NamedTuple):
@@ -52,31 +64,32 @@ class Loop(NamedTuple):
 
     Attributes:
       state: physical state.
+      target: where the vehicle should be.
       hidden: (16, V) the policy's hidden state.
       action: (4, V) previous action.
-      pending: (late, 4, V) actions that have not yet taken effect, newest first.
-      velocity: (late, 3, V) measured velocity errors of the periods before, newest first.
+      pending: actions (4, V) that have not yet taken effect, newest first.
+      velocity: measured velocity errors (3, V) of the periods before, newest first.
       time: (V,) s since this vehicle was drawn.
       alive: (V,) bool; a vehicle that left the allowed box is frozen.
     """
 
     state: QuadrotorState
+    target: Target
     hidden: jax.Array
     action: jax.Array
-    pending: jax.Array
-    velocity: jax.Array
+    pending: tuple[jax.Array, ...]
+    velocity: tuple[jax.Array, ...]
     time: jax.Array
     alive: jax.Array
 
 
-def measure(state: QuadrotorState, reference: Reference, time_s: jax.Array) -> jax.Array:
+def measure(state: QuadrotorState, target: Target) -> jax.Array:
     """The first 18 numbers of the observation, without noise or latency: (18, V)."""
-    position, velocity = reference.at(time_s)
     return jnp.concatenate(
         [
-            state.position - position,
+            state.position - target.position,
             rotation(state.quat_wxyz),
-            state.velocity - velocity,
+            state.velocity - target.velocity,
             state.angular_velocity,
         ]
     )
@@ -94,26 +107,28 @@ def start(state: QuadrotorState, action: jax.Array, hidden: jax.Array, reference
     """
     vehicles = action.shape[-1]
     time = jnp.zeros(vehicles)
-    velocity = state.velocity - reference.at(time)[1]
+    target = reference.at(time)
+    velocity = state.velocity - target.velocity
     return Loop(
         state,
+        target,
         hidden,
         action,
-        jnp.broadcast_to(action, (depth.whole, 4, vehicles)),
-        jnp.broadcast_to(velocity, (depth.velocity, 3, vehicles)),
+        (action,) * depth.whole,
+        (velocity,) * depth.velocity,
         time,
         jnp.ones(vehicles, bool),
     )
 
 
-def _late(newest: jax.Array, before: jax.Array, latency: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Picks the value of `latency` periods ago: (n, V), and what to remember: (late, n, V)."""
-    if not before.shape[0]:
-        return newest, before
-    all_of_them = jnp.concatenate([newest[None], before])
-    index = jnp.minimum(latency, before.shape[0])
-    pick = index[None] == jnp.arange(before.shape[0] + 1)[:, None]
-    return (all_of_them * pick[:, None].astype(newest.dtype)).sum(0), all_of_them[:-1]
+def _late(
+    newest: jax.Array, before: tuple[jax.Array, ...], latency: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """Picks the value of `latency` periods ago, the oldest at most: (n, V), and what to remember."""
+    picked = newest
+    for periods, value in enumerate(before):
+        picked = jnp.where(latency > periods, value, picked)
+    return picked, (newest, *before)[: len(before)]
 
 
 @jax.custom_vjp
@@ -155,19 +170,33 @@ def advance(
     Returns:
       The loop one period later. The previous action is never late: the policy knows it.
     """
-    now = measure(loop.state, reference, loop.time)
+    observation, velocity = observe(line, loop, noise)
+    action, hidden = policy(observation, loop.hidden)
+    return move(vehicle, line, reference, loop._replace(hidden=hidden, velocity=velocity), action, box_m)
+
+
+def observe(line: Line, loop: Loop, noise: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """What the policy sees: the observation (22, V), and the velocities to remember, as in `Loop`.
+
+    The latency of the whole observation is not in it; `move` flies that.
+    """
+    now = measure(loop.state, loop.target)
     late, velocity = _late(now[12:15], loop.velocity, line.velocity_latency)
     observed = jnp.concatenate([now[:12], late, now[15:]]) + line.noise * noise + line.bias
-    action, hidden = policy(jnp.concatenate([observed, loop.action]), loop.hidden)
+    return jnp.concatenate([observed, loop.action]), velocity
+
+
+def move(vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop, action: jax.Array, box_m: float) -> Loop:
+    """Gives the action (4, V) to the line and lets one control period pass; see `advance`."""
     effective, pending = _late(action, loop.pending, line.latency)
     state = step(vehicle, loop.state, effective, NATIVE_PERIOD_S)
     time = loop.time + NATIVE_PERIOD_S
-    position, _ = reference.at(time)
+    target = reference.at(time)
     alive = (
         loop.alive
-        & (jnp.abs(state.position - position).max(0) < box_m)
+        & (jnp.abs(state.position - target.position).max(0) < box_m)
         & (jnp.abs(state.velocity).max(0) < 30.0)
         & (jnp.abs(state.angular_velocity).max(0) < 80.0)
     )
     state = jax.tree.map(lambda new, old: jnp.where(alive, new, jax.lax.stop_gradient(old)), state, loop.state)
-    return Loop(state, hidden, action, pending, velocity, time, alive)
+    return Loop(state, target, loop.hidden, action, pending, loop.velocity, time, alive)

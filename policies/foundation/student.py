@@ -8,7 +8,7 @@ Source: Eschmann et al. 2025 (RAPTOR), whose published weights fit it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,33 @@ class Weights(NamedTuple):
     output_weight: jax.Array
     output_bias: jax.Array
 
+    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `step`."""
+        n = hidden_state.shape[0]
+        x = jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None])
+        from_input = self.gru_input_weight @ x + self.gru_input_bias[:, None]
+        from_hidden = self.gru_hidden_weight @ hidden_state + self.gru_hidden_bias[:, None]
+        gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])
+        reset, keep = gates[:n], gates[n:]
+        candidate = jnp.tanh(from_input[2 * n :] + reset * from_hidden[2 * n :])
+        after = keep * hidden_state + (1 - keep) * candidate
+        return self.output_weight @ after + self.output_bias[:, None], after
+
+
+class Policy(Protocol):
+    """Weights of any policy that can be trained in the student's place; a pytree.
+
+    Attributes:
+      initial_hidden_state: (n,).
+    """
+
+    @property
+    def initial_hidden_state(self) -> jax.Array:
+        """(n,)."""
+
+    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `step`."""
+
 
 class Student(nnx.Module):
     """The student as a Flax module: it owns the parameters and their initialisation."""
@@ -70,27 +97,19 @@ class Student(nnx.Module):
         return step(self.weights(), observation, hidden_state)
 
 
-def step(weights: Weights, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Advances by one native control period.
 
     Args:
-      weights: the student's weights.
+      weights: the policy's weights.
       observation: (22, V), SI units, layout of `contract.OBSERVATION_SPEC`.
-      hidden_state: (16, V).
+      hidden_state: (n, V), n = 16.
     Returns:
-      Action (4, V), not clipped, and the next hidden state (16, V).
+      Action (4, V), not clipped, and the next hidden state (n, V).
     """
-    n = hidden_state.shape[0]
-    x = jax.nn.relu(weights.input_weight @ observation + weights.input_bias[:, None])
-    from_input = weights.gru_input_weight @ x + weights.gru_input_bias[:, None]
-    from_hidden = weights.gru_hidden_weight @ hidden_state + weights.gru_hidden_bias[:, None]
-    gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])
-    reset, keep = gates[:n], gates[n:]
-    candidate = jnp.tanh(from_input[2 * n :] + reset * from_hidden[2 * n :])
-    after = keep * hidden_state + (1 - keep) * candidate
-    return weights.output_weight @ after + weights.output_bias[:, None], after
+    return weights.decide(observation, hidden_state)
 
 
-def parameter_count(weights: Weights) -> int:
+def parameter_count(weights: Policy) -> int:
     """Number of trainable numbers."""
-    return sum(leaf.size for leaf in weights)
+    return sum(leaf.size for leaf in jax.tree.leaves(weights))

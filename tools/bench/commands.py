@@ -43,6 +43,99 @@ def foundation(
 
 
 @bench.command()
+def adaptation(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    picture: Picture = None,
+    policy: Policy = FOUNDATION,
+) -> None:
+    """What the policy knows of its vehicle, and how fast it learns that it has changed, beside RAPTOR's weights."""
+    use_every_core()
+    from haltere.tools.bench.adaptation import AdaptationBench
+
+    run_bench("adaptation", AdaptationBench(policy), quick, seed, check, record, picture)
+
+
+@bench.command()
+def limits(
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    policy: Policy = FOUNDATION,
+) -> None:
+    """How much better the hardest flights could be flown by one that knows the vehicle, in hindsight."""
+    use_every_core()
+    from haltere.tools.bench.limits import LimitsBench
+
+    run_bench("limits", LimitsBench(policy), quick, seed, False, record, None)
+
+
+@bench.command()
+def ablation(
+    scale: Annotated[
+        float, typer.Option(help="Updates of each training over those of the shipped recipe.", min=1e-4, max=1.0)
+    ] = 0.1,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/ablation"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """What recurrence and size are worth: six policies trained alike (at scale 0.1 some 25 minutes on two cores)."""
+    use_every_core()
+    from haltere.tools.bench.ablation import AblationBench
+
+    run_bench("ablation", AblationBench(scale, output), quick, seed, False, record, picture)
+
+
+@bench.command()
+def recipes(
+    minutes: Annotated[float, typer.Option(help="About how long each training takes on two cores.", min=0.01)] = 8.0,
+    seeds: Annotated[int, typer.Option(help="Trainings by each recipe.", min=1)] = 3,
+    count: Annotated[int, typer.Option("--teachers", help="Of the recipes that have some.", min=2)] = 128,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/recipes"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """Direct, meta-imitation, and both, at equal cost (by default some 75 minutes; resumes after a stop)."""
+    use_every_core()
+    from haltere.tools.bench.recipes import RecipesBench, cheap_plans
+
+    run_bench("recipes", RecipesBench(cheap_plans(minutes, count), seeds, output), quick, seed, False, record, picture)
+
+
+@bench.command()
+def teachers(
+    count: Annotated[int, typer.Option(help="Number of all teachers.", min=64)] = 1000,
+    scale: Annotated[
+        float, typer.Option(help="Updates of each training over those of the recipe.", min=1e-4, max=1.0)
+    ] = 1.0,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/teachers"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+    picture: Picture = None,
+) -> None:
+    """Students of 8 to 64 chosen teachers, of as many drawn by lot, and of all (hours; resumes after a stop)."""
+    use_every_core()
+    from haltere.policies.foundation.plan import load_plan
+    from haltere.tools.bench.teachers import TeachersBench
+
+    plan = load_plan("meta-imitation").with_teachers(count).scaled(scale)
+    run_bench("teachers", TeachersBench(plan, output), quick, seed, False, record, picture)
+
+
+@bench.command()
 def runtime(
     quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
 ) -> None:
@@ -54,9 +147,14 @@ def runtime(
 
 @bench.command()
 def flight(
-    quick: Quick = False, seed: Seed = 0, check: Check = False, record: Record = None, policy: Policy = FOUNDATION
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    policy: Policy = FOUNDATION,
+    videos: Annotated[Path | None, typer.Option(help="Folder for a video (MP4) of each flight.")] = None,
 ) -> None:
     """Every shipped vehicle in PyBullet over a simulated serial line, in calm air and under faults."""
     from haltere.tools.bench.flight import FlightBench
 
-    run_bench("flight", FlightBench(policy), quick, seed, check, record, None)
+    run_bench("flight", FlightBench(policy, videos), quick, seed, check, record, None)

@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.condition import LEAST_THRUST_TO_WEIGHT, thrust_to_weight
 from haltere.policies.foundation.line import Line, clean_line
 from haltere.policies.foundation.population import load_population, sample
 from haltere.policies.foundation.probe import held_out_r2, traits
-from haltere.policies.foundation.raptor import raptor_weights
 from haltere.policies.foundation.rollout import Reference
 from haltere.policies.plants.quadrotor import Quadrotor
-from haltere.policies.policy_file import read_policy
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.vehicle import Vehicle, load_vehicle
+from haltere.tools.bench.contestants import OURS, RAPTOR, ours_and_raptor, percentiles
 from haltere.tools.bench.table import Rows
 
-Flown = TypeVar("Flown")
-
-OURS, RAPTOR = "Haltere", "RAPTOR"
 NAMED = ("crazyflie", "x500", "arpl", "soft", "flightmare")
 OTHERS = ("brushed32", "racer250", "heavy2400")
 PERIODS_S = (15.0, 9.0, 5.5, 4.5, 3.5)
@@ -53,20 +46,6 @@ RAPTOR_EIGHT_M = {
 }
 RAPTOR_RANDOM_M = {15.0: 0.035, 9.0: 0.074, 5.5: 0.167, 3.5: 0.344}
 RAPTOR_STALE = {1: (50.0, 10.0), 2: (13.0, 7.0), 3: (7.0, 5.0)}
-
-
-class Contestant(NamedTuple):
-    """A policy in the bench."""
-
-    name: str
-    weights: student.Weights
-
-
-def load_student(path: Path) -> student.Weights:
-    """Reads the student's weights from a policy file."""
-    file = read_policy(path)
-    arrays = {name: jnp.asarray(value) for name, value in weights_from_onnx(file.content).items()}
-    return student.Weights(**arrays, initial_hidden_state=jnp.array(file.card.initial_hidden_state))
 
 
 def as_plant(vehicles: list[Vehicle]) -> Quadrotor:
@@ -92,16 +71,11 @@ def as_plant(vehicles: list[Vehicle]) -> Quadrotor:
     )
 
 
-def _percentiles(values: np.ndarray) -> tuple[float, float]:
-    values = np.where(np.isfinite(values), values, 1e9)
-    return float(np.median(values)), float(np.percentile(values, 95))
-
-
 class FoundationBench:
     """The bench; `policy` is the file that is held against RAPTOR."""
 
     def __init__(self, policy: Path = FOUNDATION) -> None:
-        self._contestants = (Contestant(OURS, load_student(policy)), Contestant(RAPTOR, raptor_weights()))
+        self._contestants = ours_and_raptor(policy)
         self.eights: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
@@ -122,26 +96,10 @@ class FoundationBench:
             draw(self.eights, rows, picture)
         return rows
 
-    def _each(self, fly: Callable[[student.Weights], Flown]) -> list[tuple[str, Flown]]:
-        """Flies all contestants at once, each on a device of its own where there are enough."""
-        devices = jax.local_devices()
-
-        def on_device(index: int) -> Flown:
-            with jax.default_device(devices[index % len(devices)]):
-                return fly(self._contestants[index].weights)
-
-        with ThreadPoolExecutor() as pool:
-            flown = pool.map(on_device, range(len(self._contestants)))
-            return [(who.name, result) for who, result in zip(self._contestants, flown, strict=True)]
-
     def _fly_hover(self, vehicle: Quadrotor, kind: str, line: Line, key: jax.Array) -> list[tuple[str, evaluate.Hover]]:
-        count = vehicle.mass.shape[0]
         initial = evaluate.scatter(key, vehicle, kind)
-        return self._each(
-            lambda weights: evaluate.hover_scores(
-                evaluate.roll_out(student.step, weights, vehicle, line, evaluate.still(count), initial, key, 500)
-            )
-        )
+        flown = self._contestants.hover(vehicle, initial, line, key, 500)
+        return [(who, evaluate.hover_scores(trace)) for who, trace in flown]
 
     def _hover(
         self, rows: Rows, vehicles: Quadrotor, calm: Quadrotor, key: jax.Array, status: Callable[[str], None]
@@ -151,7 +109,7 @@ class FoundationBench:
         noisy = clean_line(vehicles.mass.shape[0], noise=evaluate.NOISE)
         for who, flown in self._fly_hover(vehicles, "paper", line, key):
             measure = "hover, paper's initial states: stabilised"
-            median, p95 = _percentiles(flown.settle_s[flown.stabilised])
+            median, p95 = percentiles(flown.settle_s[flown.stabilised])
             settled = "hover, paper's initial states: settled below 0.2 m"
             if who == OURS:
                 rows.at_least(measure, who, 100 * flown.stabilised.mean(), "%", 99.5)
@@ -163,7 +121,7 @@ class FoundationBench:
                 rows.add(f"{settled}, p95", who, p95, "s")
 
         for who, flown in self._fly_hover(calm, "code", line, key):
-            median, p95 = _percentiles(100 * flown.error_m[flown.stabilised])
+            median, p95 = percentiles(100 * flown.error_m[flown.stabilised])
             measure = "hover, code's initial states: stabilised"
             if who == OURS:
                 rows.add(measure, who, 100 * flown.stabilised.mean(), "%")
@@ -175,7 +133,7 @@ class FoundationBench:
                 rows.add("hover: steady error, no force, p95", who, p95, "cm")
 
         for who, flown in self._fly_hover(vehicles, "code", line, key):
-            median, p95 = _percentiles(100 * flown.error_m[flown.stabilised])
+            median, p95 = percentiles(100 * flown.error_m[flown.stabilised])
             if who == OURS:
                 rows.at_most("hover: steady error, constant force, median", who, median, "cm", 1.0)
                 rows.at_most("hover: steady error, constant force, p95", who, p95, "cm", 4.0)
@@ -223,14 +181,10 @@ class FoundationBench:
         able = thrust_to_weight(calm) > 1.3 * LEAST_THRUST_TO_WEIGHT
         factor = jnp.where(able & (jnp.arange(count) % 2 == 0), 1.3, 0.7)
         changes = {CHANGE_STEP: calm._replace(mass=calm.mass * factor)}
-        still, initial, line = evaluate.still(count), evaluate.at_rest(calm), clean_line(count)
-
-        def fly(weights: student.Weights) -> evaluate.Trace:
-            return evaluate.roll_out(student.step, weights, calm, line, still, initial, key, 700, changes)
-
-        for who, trace in self._each(fly):
+        line = clean_line(count)
+        for who, trace in self._contestants.hover(calm, evaluate.at_rest(calm), line, key, 700, changes):
             back = evaluate.settled_s(trace.error[CHANGE_STEP:])
-            median, p95 = _percentiles(np.where(trace.alive, back, np.inf))
+            median, p95 = percentiles(np.where(trace.alive, back, np.inf))
             measure = "mass changed by 30 % in flight: back below 0.2 m"
             if who == OURS:
                 rows.at_most(f"{measure}, median", who, median, "s", 1.0)
@@ -276,10 +230,10 @@ class FoundationBench:
             status(f"figure-eight, {period:g} s")
             figure, steps = evaluate.figure_eight(count, period), round(100 * (1 + LOOPS * period))
 
-            def fly(weights: student.Weights, figure: Reference = figure, steps: int = steps) -> evaluate.Trace:
+            def fly(weights: student.Policy, figure: Reference = figure, steps: int = steps) -> evaluate.Trace:
                 return evaluate.roll_out(student.step, weights, fleet, line, figure, initial, key, steps)
 
-            for who, trace in self._each(fly):
+            for who, trace in self._contestants.each(fly):
                 short = trace._replace(error=trace.error[: round(100 * (1 + RANDOM_LOOPS * period))])
                 self.eights[who, period] = (
                     evaluate.tracking_rmse_m(trace)[:known],

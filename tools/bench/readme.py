@@ -1,4 +1,4 @@
-"""Writes the README's tables from the records: `python -m haltere.tools.bench.readme [--check]`.
+"""Writes the tables of README and other pages from the records: `python -m haltere.tools.bench.readme [--check]`.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +61,55 @@ def foundation_table() -> list[str]:
 
 def flight_table() -> list[str]:
     """Every shipped vehicle in PyBullet: one row a vehicle, one column a condition."""
+    return _by_vehicle(r"figure-eight \S+ s, (\w+), (.+): RMSE", lambda value: f"{100 * value:.1f} cm")
+
+
+def blows_table() -> list[str]:
+    """Every shipped vehicle in PyBullet: how long after a blow it is back."""
+    return _by_vehicle(r"hover, (\w+), (.+): back below 0.2 m", lambda value: f"{value:.1f} s")
+
+
+def _by_vehicle(pattern: str, cell: Callable[[float], str]) -> list[str]:
     record = load_record("flight")
-    rmse: dict[str, dict[str, float]] = {}
-    for row in record["rows"]:
-        found = re.fullmatch(r"figure-eight \S+ s, (\w+), (.+): RMSE", row["measure"])
-        if found:
-            rmse.setdefault(found[1], {})[found[2]] = row["value"]
-    conditions = list(next(iter(rmse.values())))
+    found = [(re.fullmatch(pattern, row["measure"]), row["value"]) for row in record["rows"]]
+    values = {(match[1], match[2]): value for match, value in found if match}
+    vehicles, conditions = (list(dict.fromkeys(key[part] for key in values)) for part in (0, 1))
     head = ["calm, 921600 baud" if "pty:" in name else name for name in conditions]
     lines = ["| vehicle | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
-    for vehicle, values in rmse.items():
-        cells = (f"{100 * values[name]:.1f} cm" if values[name] < 1e3 else "lost" for name in conditions)
-        lines.append(f"| {vehicle} | " + " | ".join(cells) + " |")
+    for vehicle in vehicles:
+        cells = (values[vehicle, name] for name in conditions)
+        lines.append(f"| {vehicle} | " + " | ".join(cell(value) if value < 1e3 else "lost" for value in cells) + " |")
+    return [*lines, "", _source(record)]
+
+
+def adaptation_table() -> list[str]:
+    """Changes in flight, both policies."""
+    record = load_record("adaptation")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    lines = ["| change | what | RAPTOR's weights | Haltere |", "|---|---|---|---|"]
+    for (measure, method), ours in cells.items():
+        if method == "Haltere" and measure.endswith(
+            (": largest distance, median", ": distance after 3 s, median", ": lost")
+        ):
+            change, _, what = measure.partition(": ")
+            raptor = cells[measure, "RAPTOR"]
+            unit = ours["unit"]
+            lines.append(
+                f"| {change} | {what} | {_number(raptor['value'])} {unit} | **{_number(ours['value'])} {unit}** |"
+            )
+    return [*lines, "", _source(record)]
+
+
+def limits_table() -> list[str]:
+    """The policy's hardest flights, and the same flights with the vehicle known."""
+    record = load_record("limits")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    known = next(row["method"] for row in record["rows"] if row["method"] != "Haltere")
+    lines = [f"| measure | Haltere | {known} |", "|---|---|---|"]
+    for (measure, method), ours in cells.items():
+        if method == "Haltere":
+            values = (_number(row["value"]) for row in (ours, cells[measure, known]))
+            lines.append(f"| {measure} | " + " | ".join(f"{value} {ours['unit']}" for value in values) + " |")
     return [*lines, "", _source(record)]
 
 
@@ -87,13 +125,25 @@ def runtime_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
-TABLES = {"foundation": foundation_table, "flight": flight_table, "runtime": runtime_table}
+TABLES = {
+    "foundation": foundation_table,
+    "limits": limits_table,
+    "adaptation": adaptation_table,
+    "flight": flight_table,
+    "blows": blows_table,
+    "runtime": runtime_table,
+}
+
+
+PAGES = (Path("README.md"), Path("policies/foundation/ADAPTATION.md"))
 
 
 def filled(text: str) -> str:
-    """The README with its tables filled in."""
+    """A page with its tables filled in."""
     for name, table in TABLES.items():
         before, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        if not mark:
+            continue
         _, end, after = rest.partition("<!-- end -->")
         text = "".join([before, mark, *(f"{line}\n" for line in table()), end, after])
     return text
@@ -101,14 +151,13 @@ def filled(text: str) -> str:
 
 def main() -> int:
     """Fills the tables in, or checks with `--check` that they are what the records say."""
-    readme = ROOT / "README.md"
-    text = readme.read_text()
+    stale = [page for page in PAGES if (ROOT / page).read_text() != filled((ROOT / page).read_text())]
     if "--check" in sys.argv[1:]:
-        if text == filled(text):
-            return 0
-        print("README.md: tables differ from tests/records: run `python -m haltere.tools.bench.readme`")
-        return 1
-    readme.write_text(filled(text))
+        for page in stale:
+            print(f"{page}: tables differ from tests/records: run `python -m haltere.tools.bench.readme`")
+        return len(stale)
+    for page in stale:
+        (ROOT / page).write_text(filled((ROOT / page).read_text()))
     return 0
 
 

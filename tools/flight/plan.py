@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.recorder import Recorder
@@ -44,6 +46,10 @@ class FlightPlan:
       worn: (rotor, efficiency) or None.
       latency_s: extra age of the measured state, s.
       noise: scale of the sensor noise; 1 is 2 mm, 1 cm/s, 0.1 degrees, 0.01 rad/s.
+      poke_s: a blow at this time, s, that changes the velocity by `poke_m_s`; None: none.
+      poke_m_s: how hard the blow is, m/s, along world x and y equally.
+      throw_m_s: horizontal speed with which the vehicle is let go, m/s.
+      throw_tilt_deg: roll with which it is let go, degrees.
       kill_runtime_s: the runtime is killed (SIGKILL) at this time, s; None: never.
     """
 
@@ -61,7 +67,16 @@ class FlightPlan:
     worn: tuple[int, float] | None = None
     latency_s: float = 0.0
     noise: float = 1.0
+    poke_s: float | None = None
+    poke_m_s: float = 1.5
+    throw_m_s: float = 0.0
+    throw_tilt_deg: float = 0.0
     kill_runtime_s: float | None = None
+
+    @property
+    def settling_s(self) -> float:
+        """Time, s, in which a vehicle that was thrown may be far from its path."""
+        return 3.0 if self.throw_m_s or self.throw_tilt_deg else 0.0
 
     def length_s(self, trajectory: Trajectory) -> float:
         """How long the flight is, s."""
@@ -88,6 +103,20 @@ class FlightPlan:
         """The sensors of this plan."""
         scale = self.noise
         return SensorConfig(0.002 * scale, 0.01 * scale, 0.002 * scale, 0.01 * scale, self.latency_s)
+
+
+def poke_at(time_s: float, speed_m_s: float) -> Event:
+    """An event that hits the vehicle at a time, s, so that its velocity changes by `speed_m_s`."""
+    hit = False
+
+    def event(now_s: float, world: World, stack: Stack) -> None:
+        nonlocal hit
+        if now_s >= time_s and not hit:
+            hit = True
+            along = speed_m_s * world.mass_kg / 2**0.5
+            world.poke((along, along, 0.0))
+
+    return event
 
 
 def kill_runtime_at(time_s: float) -> Event:
@@ -127,6 +156,8 @@ def fly_plan(
         if link.kind == "serial":
             raise ConfigError(f"--kill-runtime: with --link {plan.link} the runtime is on a board; kill it there")
         events = (*events, kill_runtime_at(plan.kill_runtime_s))
+    if plan.poke_s is not None:
+        events = (*events, poke_at(plan.poke_s, plan.poke_m_s))
     output.mkdir(parents=True, exist_ok=True)
     (output / BLACK_BOX).unlink(missing_ok=True)
     metadata = {key: str(value) for key, value in dataclasses.asdict(plan).items()}
@@ -138,7 +169,12 @@ def fly_plan(
     ):
         sensors = Sensors(sensor_config, world.spawn_generator())
         simulation = Simulation(world, sensors, trajectory, stack, recorder, events)
-        world.reset(position_world_m=trajectory.at(0.0).position_world_m)
+        half = np.deg2rad(plan.throw_tilt_deg) / 2
+        world.reset(
+            position_world_m=trajectory.at(0.0).position_world_m,
+            quat_wxyz=(np.cos(half), np.sin(half), 0.0, 0.0),
+            velocity_world_m_s=(plan.throw_m_s, 0.0, 0.0),
+        )
         simulation.wait_for_runtime()
 
         def show(time_s: float) -> None:

@@ -16,19 +16,20 @@ from haltere.tools.flight.simulate import Outcome
 COMPLETED_BELOW_M = 1.0
 
 
-def summarise(outcome: Outcome, duration_s: float, black_box: Path) -> dict[str, float | str]:
+def summarise(outcome: Outcome, duration_s: float, black_box: Path, settling_s: float = 0.0) -> dict[str, float | str]:
     """Numbers of a flight, by name with unit.
 
     Args:
       outcome: of the simulation.
       duration_s: how long it should have been, s.
       black_box: of the runtime; may be absent (runtime on a board).
+      settling_s: before it the vehicle may be far from its path, s.
     """
     flight = outcome.flight
     error = flight.tracking_error_m
     flown_s = float(flight.time_s[-1] - flight.time_s[0]) if len(flight) else 0.0
     whole = flown_s >= duration_s - 0.05 and not outcome.status.over
-    completed = whole and float(error.max()) < COMPLETED_BELOW_M
+    completed = whole and float(error[flight.time_s >= settling_s].max()) < COMPLETED_BELOW_M
     numbers: dict[str, float | str] = {
         "result": "completed" if completed else (outcome.status.value if outcome.status.over else "left the path"),
         "vehicle": flight.vehicle,

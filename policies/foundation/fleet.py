@@ -1,0 +1,98 @@
+"""Vehicles in flight, as training sees them: each with its own condition, line and reference."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from haltere.policies.contract import HIDDEN_SIZE
+from haltere.policies.foundation import evaluate
+from haltere.policies.foundation.condition import Condition, as_built
+from haltere.policies.foundation.line import Depth, Line, sample_line
+from haltere.policies.foundation.population import Population, sample
+from haltere.policies.foundation.rollout import Loop, Reference, start
+from haltere.policies.plants.quadrotor import Quadrotor
+
+BOX_M = 6.0
+MOVING_SHARE = 0.6
+
+
+class Fleet(NamedTuple):
+    """V vehicles in flight, each with its own condition, line and reference."""
+
+    built: Quadrotor
+    condition: Condition
+    line: Line
+    reference: Reference
+    loop: Loop
+
+
+def wandering(key: jax.Array, vehicles: int, acceleration_m_s2: float) -> Reference:
+    """Draws references: some at rest, the others a sinusoid per axis with periods of 1.5 to 12 s."""
+    k = jax.random.split(key, 5)
+    rate = 2 * jnp.pi / jnp.exp(jax.random.uniform(k[0], (3, vehicles), minval=jnp.log(1.5), maxval=jnp.log(12.0)))
+    share = jax.random.uniform(k[1], (3, vehicles)) * jnp.array([[1.0], [1.0], [0.4]])
+    moving = jax.random.uniform(k[2], (vehicles,)) < MOVING_SHARE
+    amplitude = jnp.minimum(acceleration_m_s2 * share / rate**2, 1.5) * moving
+    phase = jax.random.uniform(k[3], (3, vehicles), maxval=2 * jnp.pi)
+    return Reference(amplitude, rate, phase, jnp.ones(vehicles))
+
+
+def launch(
+    key: jax.Array,
+    vehicles: int,
+    population: Population,
+    acceleration_m_s2: float,
+    remember: Depth,
+    hidden: int = HIDDEN_SIZE,
+) -> Fleet:
+    """Draws V vehicles at the start of their flight, with room for latencies up to `remember`."""
+    k = jax.random.split(key, 6)
+    vehicle = sample(k[0], vehicles, population)
+    line = sample_line(k[1], vehicles, population)
+    return take_off(k[2:5], vehicle, line, remember, acceleration_m_s2, hidden)
+
+
+def take_off(
+    keys: jax.Array,
+    vehicle: Quadrotor,
+    line: Line,
+    remember: Depth,
+    acceleration_m_s2: float,
+    hidden: int = HIDDEN_SIZE,
+) -> Fleet:
+    """Puts given vehicles, as built, at the start of a flight.
+
+    Args:
+      keys: three random keys.
+      vehicle: V vehicles.
+      line: of each.
+      remember: largest latencies.
+      acceleration_m_s2: largest acceleration of the references.
+      hidden: size of the policy's hidden state.
+    """
+    vehicles = vehicle.mass.shape[0]
+    reference = wandering(keys[0], vehicles, acceleration_m_s2)
+    near, far = (evaluate.scatter(keys[1], vehicle, kind) for kind in ("code", "paper"))
+    which = jax.random.uniform(keys[2], (vehicles,)) < 0.5
+    initial = jax.tree.map(lambda a, b: jnp.where(which, a, b), near, far)
+    loop = start(
+        initial.state,
+        initial.action,
+        jnp.zeros((hidden, vehicles)),
+        reference,
+        remember,
+    )
+    return Fleet(vehicle, as_built(vehicles), line, reference, loop)
+
+
+@partial(jax.jit, static_argnames="remember")
+def grounded(vehicle: Quadrotor, line: Line, remember: Depth) -> Fleet:
+    """V vehicles that count as lost, so that the next update begins all their flights; arguments as of `take_off`."""
+    flying = jax.eval_shape(lambda: take_off(jax.random.split(jax.random.key(0), 3), vehicle, line, remember, 1.0))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), flying)
+    fleet: Fleet = nothing._replace(built=vehicle, condition=as_built(vehicle.mass.shape[0]), line=line)
+    return fleet

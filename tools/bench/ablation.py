@@ -1,0 +1,65 @@
+"""`haltere bench ablation`: what recurrence and size are worth, all trained alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from haltere.policies.foundation import student, train
+from haltere.policies.foundation.cells import draw
+from haltere.policies.foundation.recipe import Recipe, load_recipe
+from haltere.tools.bench.contestants import Contestant
+from haltere.tools.bench.measures import fly_all
+from haltere.tools.bench.table import Rows
+
+VARIANTS = (("none", 33), ("liquid", 16), ("gru", 4), ("gru", 8), ("gru", 16), ("gru", 32))
+"""Cell and size; the first two, and the GRU of 16, have about 2,084 parameters."""
+
+
+def name_of(cell: str, size: int) -> str:
+    """A variant's name in the table."""
+    return {"gru": f"GRU {size}", "liquid": f"liquid {size}", "none": "no recurrence"}[cell]
+
+
+class AblationBench:
+    """The bench: trains each variant by the shipped recipe with `scale` times the updates.
+
+    Args:
+      scale: factor.
+      output: folder of the trainings; those found there are resumed.
+      variants: cell and size of each.
+      recipe: default the shipped policy's.
+    """
+
+    def __init__(
+        self,
+        scale: float,
+        output: Path,
+        variants: tuple[tuple[str, int], ...] = VARIANTS,
+        recipe: Recipe | None = None,
+    ) -> None:
+        self._recipe = (recipe or load_recipe()).scaled(scale)
+        self._output = output
+        self._variants = variants
+
+    def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
+        """See `table.Bench`."""
+        rows = Rows()
+        trained = [Contestant(name_of(*variant), self._train(*variant, seed, status)) for variant in self._variants]
+        status("flying")
+        fly_all(rows, trained, quick, seed)
+        if picture is not None:
+            from haltere.tools.bench.ablation_picture import draw_ablation
+
+            draw_ablation(rows, picture)
+        return rows
+
+    def _train(self, cell: str, size: int, seed: int, status: Callable[[str], None]) -> student.Policy:
+        total = self._recipe.updates
+
+        def report(update: int, loss: float, line: object) -> None:
+            status(f"training {name_of(cell, size)}, update {update} of {total}, loss {loss:.3f}")
+
+        begin = train.Start(draw(cell, size, seed), [], f"{cell} {size}")
+        folder = self._output / f"{cell}{size}-seed{seed}"
+        return train.train(self._recipe, seed, folder, report, begin=begin)[0]
