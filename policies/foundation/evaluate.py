@@ -58,16 +58,18 @@ def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
     Args:
       key: random key.
       vehicle: V vehicles.
-      kind: `paper` (position within ten arm lengths, angle to 90 degrees) or `code` (position within
-        0.5 m, angle to 1 rad), both about random axes; velocities within 1 m/s and 1 rad/s; one in ten
-        starts at the target. Rotors at 0 to 0.5 of full speed.
-    Source: Eschmann et al. 2025, and the released distillation.
+      kind: `paper` (position within ten arm lengths, angle to 90 degrees), `code` (position within 0.5 m, angle
+        to 1 rad) or `thrown` (as `code`, but angle to 120 degrees), all about random axes; velocities within
+        1 m/s and 1 rad/s, thrown ones 4 m/s and 4 rad/s; one in ten starts at the target. Rotors at 0 to 0.5 of
+        full speed.
+    Source: Eschmann et al. 2025, and the released distillation; `thrown` is ours.
     """
     count = vehicle.mass.shape[0]
     k = jax.random.split(key, 7)
     arm = jnp.hypot(vehicle.rotor_x[0], vehicle.rotor_y[0])
     reach = 10 * arm if kind == "paper" else jnp.full(count, 0.5, jnp.float32)
-    largest = jnp.pi / 2 if kind == "paper" else 1.0
+    largest = {"paper": jnp.pi / 2, "code": 1.0, "thrown": 2 * jnp.pi / 3}[kind]
+    fastest = 4.0 if kind == "thrown" else 1.0
     axis = jax.random.normal(k[0], (3, count))
     axis = axis / jnp.linalg.norm(axis, axis=0)
     half = jax.random.uniform(k[1], (count,), maxval=largest) / 2
@@ -81,8 +83,8 @@ def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
     state = QuadrotorState(
         position=signed(k[3]) * reach,
         quat_wxyz=jnp.concatenate([jnp.cos(half)[None], axis * jnp.sin(half)]),
-        velocity=signed(k[4]),
-        angular_velocity=signed(k[5]),
+        velocity=signed(k[4]) * fastest,
+        angular_velocity=signed(k[5]) * fastest,
         rotor=rotor,
     )
     return Initial(state, 2 * rotor - 1)

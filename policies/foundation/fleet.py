@@ -18,6 +18,8 @@ from haltere.policies.plants.quadrotor import Quadrotor
 
 BOX_M = 6.0
 MOVING_SHARE = 0.6
+BEGINNINGS = {"code": 0.45, "paper": 0.45, "thrown": 0.1}
+"""Shares of the flights by their initial states; see `evaluate.scatter`."""
 
 
 class Fleet(NamedTuple):
@@ -76,9 +78,11 @@ def take_off(
     """
     vehicles = vehicle.mass.shape[0]
     reference = wandering(keys[0], vehicles, acceleration_m_s2)
-    near, far = (evaluate.scatter(keys[1], vehicle, kind) for kind in ("code", "paper"))
-    which = jax.random.uniform(keys[2], (vehicles,)) < 0.5
-    initial = jax.tree.map(lambda a, b: jnp.where(which, a, b), near, far)
+    which = jax.random.choice(keys[2], len(BEGINNINGS), (vehicles,), p=jnp.array(list(BEGINNINGS.values())))
+    initial = jax.tree.map(
+        lambda *kinds: jnp.choose(which, kinds, mode="clip"),
+        *(evaluate.scatter(keys[1], vehicle, kind) for kind in BEGINNINGS),
+    )
     loop = start(
         initial.state,
         initial.action,
