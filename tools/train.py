@@ -118,3 +118,51 @@ def foundation(
     draw_curve(outcome.progress, output / "curve.png")
     path = write_trained(outcome, plan, seed, output / "foundation.onnx")
     console.print(f"wrote {path}; look at it with: haltere info {path}")
+
+
+@train.command()
+def car(
+    output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
+        "runs/car"
+    ),
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+) -> None:
+    """Train the car's controller, Lyapunov function and region of attraction (some ten minutes on one core).
+
+    Resumes from the folder's checkpoint after a stop, to the same result. Leaves car.onnx, curve.csv and a checkpoint
+    (*.npz) in the folder.
+    """
+    from haltere.policies.hybrid import car_expert, car_mode
+    from haltere.policies.hybrid.training import Recipe
+    from haltere.tools.hybrid_training import train_mode
+
+    train_mode("car", car_mode, car_expert.schedule().at, Recipe().scaled(scale), seed, output, restart)
+
+
+@train.command()
+def pogobot(
+    output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
+        "runs/pogobot"
+    ),
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+) -> None:
+    """Train the pogobot's controller, Lyapunov function and region of attraction, from apex to apex.
+
+    Resumes from the folder's checkpoint after a stop, to the same result. Leaves pogobot.onnx, curve.csv and a
+    checkpoint (*.npz) in the folder.
+    """
+    from haltere.policies.hybrid import pogobot_mode
+    from haltere.policies.hybrid.training import POGOBOT
+    from haltere.tools.hybrid_training import train_mode
+
+    train_mode("pogobot", pogobot_mode, None, POGOBOT.scaled(scale), seed, output, restart)

@@ -7,7 +7,7 @@ their code does not compute what the paper names, both are given.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +25,8 @@ HALF_S = 1.0
 """Time for which the baselines' reference drives along half a piece, whatever its length."""
 LQR_LIMIT = 8.0
 
-Law = Callable[[jax.Array, jax.Array, Road], jax.Array]
-"""(gains, errors (7, V), road) -> action (2, V)."""
+Law = Callable[[Any, jax.Array, Road], jax.Array]
+"""(parameters, errors (7, V), road) -> action (2, V)."""
 
 
 class Trace(NamedTuple):
@@ -114,7 +114,7 @@ def drive(roads: Road, law: Law, gains: jax.Array, steps: int) -> Trace:
 
 
 def follow(
-    road: Road, law: Law, gains: jax.Array, world: jax.Array, steps: jax.Array, longest: int
+    road: Road, law: Law, gains: Any, world: jax.Array, steps: jax.Array, longest: int
 ) -> tuple[jax.Array, Trace]:
     """Follows one reference.
 

@@ -142,7 +142,7 @@ def _kinematic(
     return turn, swerve, follow * action[0]
 
 
-def step(road: Road, state: jax.Array, action: jax.Array, dt_s: float = PERIOD_S) -> jax.Array:
+def step(road: Road, state: jax.Array, action: jax.Array, dt_s: float | jax.Array = PERIOD_S) -> jax.Array:
     """Advances the errors by one period with Euler's method: (7, V) -> (7, V).
 
     The angles are wrapped to [-pi, pi), and the yaw rate is kept within 100 rad/s: a car that spins stays finite.

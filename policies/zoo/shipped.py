@@ -6,3 +6,5 @@ from pathlib import Path
 
 FOUNDATION = Path(__file__).with_name("foundation.onnx")
 """The foundation policy: flies any quadrotor."""
+CAR = Path(__file__).with_name("car.onnx")
+"""The car on icy roads: controller, Lyapunov function, region of attraction."""

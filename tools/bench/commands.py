@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import FOUNDATION
+from haltere.policies.zoo.shipped import CAR, FOUNDATION
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -158,3 +158,17 @@ def flight(
     from haltere.tools.bench.flight import FlightBench
 
     run_bench("flight", FlightBench(policy, videos), quick, seed, check, record, None)
+
+
+@bench.command()
+def hybrid(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    policy: Annotated[Path, typer.Option(help="The car's file (.onnx).")] = CAR,
+) -> None:
+    """Hybrid systems: the car on icy roads, beside the published numbers, LQR, and the ablations."""
+    from haltere.tools.bench.hybrid import HybridBench
+
+    run_bench("hybrid", HybridBench(policy), quick, seed, check, record, None)

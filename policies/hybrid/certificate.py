@@ -1,0 +1,120 @@
+"""Proves that a scalar claim holds everywhere in a box, by branch and bound: proved, disproved, or undecided.
+
+A claim is: wherever all of its conditions are negative, its quantity is negative. A box is done when the quantity's
+upper bound is negative, or some condition's lower bound is positive; otherwise it is divided. A state at which the
+bounds say that the claim is false is returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.hybrid.interval import Interval, Scalar, bound, natural
+
+BATCH = 1024
+
+
+class Outcome(Enum):
+    """What became of a claim."""
+
+    PROVED = "proved"
+    DISPROVED = "disproved"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Wherever all conditions are at most zero, the quantity is negative.
+
+    Attributes:
+      quantity: (n,) -> ().
+      conditions: (n,) -> () each.
+    """
+
+    quantity: Scalar
+    conditions: tuple[Scalar, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+      outcome: of the three.
+      state: (n,) where the claim is false, if it was disproved.
+      boxes: that were looked at.
+      remaining: share of the volume that is undecided.
+    """
+
+    outcome: Outcome
+    state: np.ndarray | None
+    boxes: int
+    remaining: float
+
+
+@partial(jax.jit, static_argnums=0)
+def _look(claim: Claim, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """For boxes (B, n): whether each is done, whether its middle disproves, and the coordinate to divide."""
+
+    def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        box = Interval(low, high)
+        quantity, share = bound(claim.quantity, box)
+        bounds = [bound(condition, box) for condition in claim.conditions]
+        done = quantity.high < 0
+        for found, _ in bounds:
+            done |= found.low > 0
+        centre = (low + high) / 2
+        point = Interval(centre, centre + 0.0)
+        false = natural(claim.quantity, point).low >= 0
+        for condition in claim.conditions:
+            false &= natural(condition, point).high <= 0
+        return done, false & ~done, jnp.argmax(share * (high > low))
+
+    found: tuple[jax.Array, jax.Array, jax.Array] = jax.vmap(one)(low, high)
+    return found
+
+
+def prove(claim: Claim, low: np.ndarray, high: np.ndarray, most: int = 200_000) -> Verdict:
+    """Proves or disproves a claim over a box.
+
+    Args:
+      claim: what is to hold.
+      low: (n,) of the box.
+      high: (n,).
+      most: boxes to look at before giving up.
+    Raises:
+      ConfigError: the box is not one, or JAX computes in single precision.
+    """
+    if jnp.zeros(()).dtype != jnp.float64:
+        raise ConfigError("bounds are sound in double precision only: call within jax.enable_x64(True)")
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        raise ConfigError(f"{low} to {high} is not a box")
+    whole = np.maximum(high - low, 1e-300)
+    lows, highs = np.array(low, np.float64)[None], np.array(high, np.float64)[None]
+    seen = 0
+    while len(lows) and seen < most:
+        count = min(len(lows), BATCH)
+        some_low, some_high = lows[-count:], highs[-count:]
+        lows, highs = lows[:-count], highs[:-count]
+        pad = ((0, BATCH - count), (0, 0))
+        looked = _look(claim, np.pad(some_low, pad, mode="edge"), np.pad(some_high, pad, mode="edge"))
+        done, false, axis = (np.asarray(leaf)[:count] for leaf in looked)
+        seen += count
+        if false.any():
+            at = int(false.argmax())
+            return Verdict(Outcome.DISPROVED, (some_low[at] + some_high[at]) / 2, seen, 1.0)
+        some_low, some_high, axis = some_low[~done], some_high[~done], axis[~done]
+        rows = np.arange(len(axis))
+        middle = (some_low[rows, axis] + some_high[rows, axis]) / 2
+        left, right = some_high.copy(), some_low.copy()
+        left[rows, axis], right[rows, axis] = middle, middle
+        lows, highs = np.concatenate([lows, some_low, right]), np.concatenate([highs, left, some_high])
+    remaining = float((np.maximum(highs - lows, 0.0) / whole).prod(1).sum())
+    return Verdict(Outcome.UNDECIDED if len(lows) else Outcome.PROVED, None, seen, remaining)

@@ -1,0 +1,161 @@
+"""Chooses the pogobot's next apexes so that it hops through a corridor without touching floor or ceiling.
+
+Before each hop, the speeds and heights of some apexes ahead are found by gradient descent through the closed loop:
+controller, hop, and clearance along the parabolas, where the corridor's steps are smoothed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from haltere.policies.hybrid import controller, learned, planner, pogobot_mode
+from haltere.policies.hybrid.hopping import Lanes, Law, Segment
+from haltere.policies.hybrid.learned import Learned
+from haltere.policies.plants import pogobot
+from haltere.policies.plants.pogobot import GRAVITY_M_S2, LEG_M
+
+SHARE = 0.9
+"""Of the region's level, below which an apex is to land."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How it is planned.
+
+    Attributes:
+      hops: that are looked at.
+      iterations: of gradient descent.
+      rate: of its steps.
+      starts: of the descent, drawn once.
+      samples: along each parabola.
+      edge_m: over which a step of the corridor is smoothed.
+      clearance_m: to floor and ceiling.
+      clearance_weight: of the squared lack of it, 1/m^2.
+      landing_weight: of an apex outside the region of attraction.
+      speed_span_m_s: largest difference of a planned speed from the corridor's.
+    """
+
+    hops: int = 3
+    iterations: int = 3
+    rate: float = 0.2
+    starts: int = 24
+    samples: int = 12
+    edge_m: float = 0.04
+    clearance_m: float = 0.06
+    clearance_weight: float = 300.0
+    landing_weight: float = 1.0
+    speed_span_m_s: float = 0.6
+
+
+class Flight(NamedTuple):
+    """A predicted hop.
+
+    Attributes:
+      state: (5, V) world, at the next apex.
+      cost: (V,).
+    """
+
+    state: jax.Array
+    cost: jax.Array
+
+
+def smooth(where: Lanes, values: jax.Array, x: jax.Array, edge_m: float) -> jax.Array:
+    """Rows of `values` (K, V) by segment, at places x (..., V), steps smoothed."""
+    rise = jnp.diff(values, axis=0)
+    place = (x[..., None, :] - where.end[:-1]) / edge_m
+    return values[0] + (rise * jax.nn.sigmoid(place)).sum(-2)
+
+
+def wanted(where: Lanes, state: jax.Array, choice: jax.Array, outlook: Outlook) -> tuple[jax.Array, jax.Array]:
+    """Apex (2, V) to reach, above the floor on which the foot lands, and that floor (V,), from any numbers (2, V)."""
+    here = where.at(state[0])
+    drop = jnp.maximum(state[2] - here.floor - LEG_M, 0.0)
+    landing = where.at(state[0] + state[1] * jnp.sqrt(2 * drop / GRAVITY_M_S2 + 1e-6))
+    drop = jnp.maximum(state[2] - landing.floor - LEG_M, 0.0)
+    landing = where.at(state[0] + state[1] * (jnp.sqrt(2 * drop / GRAVITY_M_S2 + 1e-6) + LEAN_S))
+    low, high = (jnp.asarray(bound)[:, None] for bound in (pogobot_mode.DOMAIN.low, pogobot_mode.DOMAIN.high))
+    speed = landing.speed + outlook.speed_span_m_s * jnp.tanh(choice[0])
+    room = jnp.maximum(landing.ceiling - landing.floor, jnp.max(where.ceiling, axis=0) - landing.floor)
+    height = low[1] + (jnp.minimum(high[1], room) - low[1]) * jax.nn.sigmoid(choice[1])
+    return jnp.stack([jnp.clip(speed, low[0], high[0]), height]), landing.floor
+
+
+LEAN_S = 0.09
+"""About how far the foot lands ahead of the mass, over the speed."""
+
+
+def decide(weights: Learned, apex: jax.Array, floor: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Action (2, V) towards an apex (2, V) above `floor` (V,), and how far outside its region the state is."""
+    error = jnp.stack([state[1], state[2] - floor]) - apex
+    action = controller.act(weights.controller, pogobot_mode.DOMAIN, error, apex)
+    return action, learned.excess(weights, pogobot_mode, error, apex, SHARE)
+
+
+def fly(weights: Learned, where: Lanes, outlook: Outlook, state: jax.Array, choice: jax.Array) -> Flight:
+    """Predicts one hop and what it costs; differentiable by `choice` (2, V)."""
+    apex, floor = wanted(where, state, choice, outlook)
+    action, outside = decide(weights, apex, floor, state)
+    card = state.at[2].add(-floor)
+    hop = pogobot.apex_map(card, action, pogobot_mode.STANCE_PERIOD_S, pogobot_mode.LONGEST_STANCE_S)
+    after = hop.state.at[2].add(floor)
+    share = jnp.linspace(0.0, 1.0, outlook.samples)[:, None]
+    foot = jnp.stack([LEG_M * jnp.sin(action[0]), -LEG_M * jnp.cos(action[0])])
+    fall = jnp.sqrt(2 * jnp.maximum(card[2] + foot[1], 0.0) / GRAVITY_M_S2 + 1e-6)
+    rise = jnp.sqrt(2 * jnp.maximum(hop.state[2] + foot[1], 0.0) / GRAVITY_M_S2 + 1e-6)
+    down = jnp.stack([state[0] + share * fall * state[1], state[2] - GRAVITY_M_S2 / 2 * (share * fall) ** 2])
+    up = jnp.stack([after[0] - share * rise * after[1], after[2] - GRAVITY_M_S2 / 2 * (share * rise) ** 2])
+    stand = jnp.stack(
+        [down[0, -1] + share * (up[0, -1] - down[0, -1]), jnp.broadcast_to(floor + hop.lowest, up[0].shape)]
+    )
+    paths = jnp.concatenate([down, up, stand], axis=1)
+    lack = _lack(where, outlook, *paths).mean(0)
+    under = smooth(where, where.floor, down[0] + foot[0], outlook.edge_m) - down[1] - foot[1]
+    lack = lack + (jnp.maximum(under, 0.0) ** 2).mean(0)
+    speeds = [
+        jnp.abs(speed - smooth(where, where.speed, path[0], outlook.edge_m))
+        for speed, path in ((state[1], down), (after[1], up))
+    ]
+    time = fall + rise
+    slow = (speeds[0].mean(0) * fall + speeds[1].mean(0) * rise) / time
+    cost = slow + outlook.clearance_weight * lack + outlook.landing_weight * outside
+    return Flight(after, jnp.where(hop.mode == pogobot.APEX, cost, 1e3))
+
+
+def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Squared lack of clearance of the mass at places (S, V)."""
+    floor, ceiling = (smooth(where, values, x, outlook.edge_m) for values in (where.floor, where.ceiling))
+    below = jnp.maximum(floor + outlook.clearance_m - y, 0.0)
+    above = jnp.maximum(y - ceiling + outlook.clearance_m, 0.0)
+    return below**2 + above**2
+
+
+def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
+    """The controller with its planner, for these corridors."""
+    key = jax.random.key(0)
+    begin = 1.2 * jax.random.normal(key, (outlook.hops, 2, outlook.starts))
+
+    def act(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
+        robots = state.shape[1]
+        many, place = jax.tree.map(
+            lambda leaf: jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), outlook.starts)), (where, state)
+        )
+
+        def objective(choices: jax.Array) -> jax.Array:
+            def one(state: jax.Array, choice: jax.Array) -> tuple[jax.Array, jax.Array]:
+                flight = fly(weights, many, outlook, state, choice)
+                return flight.state, flight.cost
+
+            _, cost = jax.lax.scan(one, place, choices)
+            return jnp.nan_to_num(cost.sum(0), nan=jnp.inf)
+
+        start = jnp.repeat(begin[..., None], robots, axis=-1).reshape(outlook.hops, 2, -1)
+        found, cost = planner.descend(objective, start, outlook.iterations, outlook.rate)
+        shape = (outlook.starts, robots)
+        choices, _ = planner.best_of(found.reshape(outlook.hops, 2, *shape), cost.reshape(shape))
+        return decide(weights, *wanted(where, state, choices[0], outlook), state)[0]
+
+    return act

@@ -1,0 +1,107 @@
+"""Interval bounds are sound, and branch and bound proves what is true and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.hybrid import lyapunov, switched_toy
+from haltere.policies.hybrid.certificate import Claim, Outcome, prove
+from haltere.policies.hybrid.domain import Domain
+from haltere.policies.hybrid.interval import Interval, bound, natural
+
+LOW, HIGH = -switched_toy.BOX, switched_toy.BOX
+
+
+@pytest.fixture(autouse=True)
+def _double_precision() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+PLANE = Domain((1.0, 1.0), (0.0,), (1.0,), (1.0,), 1.0)
+WEIGHTS = jax.tree.map(np.asarray, lyapunov.draw(jax.random.key(1), PLANE, 8))
+
+
+def network(state: jax.Array) -> jax.Array:
+    """A neural Lyapunov function of the plane."""
+    return lyapunov.value(WEIGHTS, PLANE, state[:, None], jnp.full((1, 1), 0.3, state.dtype))[0]
+
+
+def mixture(state: jax.Array) -> jax.Array:
+    return jnp.exp(-state[0] * state[1]) + state[0] ** 3 / (2 + state[1] ** 2) - jnp.tanh(3 * state[1]) * state[0]
+
+
+@pytest.mark.parametrize("function", [network, mixture])
+@pytest.mark.parametrize("width", [0.01, 0.3, 2.0])
+def test_bounds_hold_and_are_not_idle(function, width: float) -> None:  # type: ignore[no-untyped-def]
+    stream = np.random.default_rng(0)
+    look = jax.jit(lambda low, high: bound(function, Interval(low, high))[0])
+    for _ in range(10):
+        low = stream.uniform(-1, 1, 2)
+        found = look(low, low + width)
+        inside = jax.vmap(function)(jnp.asarray(stream.uniform(low, low + width, (500, 2))))
+        assert found.low <= inside.min()
+        assert inside.max() <= found.high
+        if width == 0.01:
+            assert found.high - found.low < 1.5 * (inside.max() - inside.min()) + 0.02
+
+
+def test_an_unknown_primitive_is_refused() -> None:
+    with pytest.raises(ConfigError, match="sort"):
+        natural(jnp.sort, Interval(jnp.zeros(2), jnp.ones(2)))
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+def test_each_mode_decreases(mode: int) -> None:
+    proved = prove(switched_toy.decrease(mode, 0.01), LOW, HIGH)
+    assert proved.outcome is Outcome.PROVED
+    assert proved.remaining == 0.0
+    refused = prove(switched_toy.decrease(mode, 1.0), LOW, HIGH)
+    assert refused.outcome is Outcome.DISPROVED
+    assert refused.state is not None
+    quantity = switched_toy.decrease(mode, 1.0).quantity
+    assert quantity(jnp.asarray(refused.state)) >= 0
+
+
+@pytest.mark.parametrize("mode", [0, 1])
+def test_slow_switching_lands_and_fast_switching_does_not(mode: int) -> None:
+    assert prove(switched_toy.landing(mode, 25.0), LOW, HIGH).outcome is Outcome.PROVED
+    fast = prove(switched_toy.landing(mode, 0.1), LOW, HIGH)
+    assert fast.outcome is Outcome.DISPROVED
+    assert fast.state is not None
+    assert switched_toy.value(mode, jnp.asarray(fast.state)) <= 1
+    assert switched_toy.value(1 - mode, jnp.asarray(expm(0.1 * switched_toy.MODES[mode]) @ fast.state)) >= 1
+
+
+def test_some_switching_is_unstable() -> None:
+    """What makes the claims worth proving: both modes are stable, and their alternation is not."""
+    worst = max(
+        np.abs(np.linalg.eigvals(expm(t * switched_toy.MODES[0]) @ expm(t * switched_toy.MODES[1]))).max()
+        for t in np.linspace(0.05, 1.0, 60)
+    )
+    assert max(np.linalg.eigvals(mode).real.max() for mode in switched_toy.MODES) < 0
+    assert worst > 1.2
+
+
+def test_a_claim_false_at_a_single_hidden_place_is_never_proved() -> None:
+    """A planted false certificate: V rises in a disk of radius 0.01."""
+
+    def quantity(state: jax.Array) -> jax.Array:
+        distance = (state[0] - 0.3137) ** 2 + (state[1] + 0.7211) ** 2
+        return 1e-4 - distance
+
+    assert prove(Claim(quantity), LOW, HIGH).outcome is Outcome.DISPROVED
+    touching = prove(Claim(lambda state: -((state[0] - 0.3137) ** 2)), LOW, HIGH, most=4000)
+    assert touching.outcome is not Outcome.PROVED
+
+
+def test_what_is_not_a_box_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not a box"):
+        prove(switched_toy.decrease(0, 0.01), HIGH, LOW)

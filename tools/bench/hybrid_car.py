@@ -1,0 +1,156 @@
+"""The car's part of `haltere bench hybrid`: on the 25 published maps, beside published numbers and ablations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from haltere.policies.export import hybrid_file
+from haltere.policies.hybrid import car_mode, drive, drivers, lyapunov, region_of_attraction, roads
+from haltere.policies.hybrid.drive import Trace
+from haltere.policies.hybrid.drivers import LEARNED, LQR
+from haltere.policies.hybrid.journey import Driver, Journey, Outlook, travel
+from haltere.policies.hybrid.learned import Learned
+from haltere.policies.hybrid.lyapunov_learning import growth
+from haltere.policies.hybrid.roads import Roads
+from haltere.tools.bench.table import Rows
+
+OURS, NO_PLANNER = "Haltere", "Haltere, no planner"
+PLAIN_LQR, PLANNED_LQR = "LQR", "LQR, our planner"
+FREE = "Haltere, any speed of 5 to 15 m/s"
+
+
+class Published(NamedTuple):
+    """What is known of a published method: fig. 4, or the authors' code run again.
+
+    Attributes:
+      deviation_m: lane deviation.
+      rmse: of the seven errors, units mixed.
+      distance_m: to the goal, as their code computes it.
+      reached: share of the maps, %, where known.
+    """
+
+    deviation_m: float
+    rmse: float
+    distance_m: float
+    reached: float | None = None
+
+
+PUBLISHED = {
+    "Meng & Fan, published": Published(0.54, 2.12, 51.0),
+    "Meng & Fan, code run again": Published(0.495, 1.99, 16.8, 92.0),
+    "MPC, published": Published(1.46, 5.05, 196.0),
+    "SAC, published": Published(1.23, 8.2, 202.0),
+}
+DEVIATION_M, RMSE, DISTANCE_M, REACHED, DECREASING = 0.45, 1.7, 5.0, 98.0, 99.0
+
+
+def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
+    """Adds the car's rows.
+
+    Args:
+      rows: to add to.
+      policy: the car's file.
+      quick: fewer samples, and no ablation of the speeds' bounds.
+      seed: of samples in the level set.
+      status: told what is being done.
+    """
+    weights, maps = hybrid_file.read(policy, car_mode), roads.published()
+    for who, numbers in PUBLISHED.items():
+        rows.add("car: lane deviation", who, numbers.deviation_m, "m")
+        rows.add("car: RMSE", who, numbers.rmse, "1")
+        rows.add("car: distance to goal, as published", who, numbers.distance_m, "m")
+        if numbers.reached is not None:
+            rows.add("car: goal reached", who, numbers.reached, "%")
+    plan = drive.timed(maps.halves())
+    every_second = 2 * (len(maps.knots) - 1) * drive.HALF_S
+    status("car: references without planner")
+    fixed = (
+        (PLAIN_LQR, drive.lqr_law, drive.lqr_gains(plan)),
+        (NO_PLANNER, drivers.learned_law, _every(weights, len(plan.speed))),
+    )
+    for who, law, parameters in fixed:
+        trace = jax.jit(partial(drive.drive, law=law, steps=100))(plan, gains=parameters)
+        _measure(rows, who, trace, maps, every_second)
+    status("car: LQR with planner")
+    _travel(rows, PLANNED_LQR, LQR, drivers.lqr_table(), maps)
+    status("car: learned controller with planner")
+    journey = _travel(rows, OURS, LEARNED, weights, maps)
+    _landings(rows, weights, journey)
+    if not quick:
+        status("car: any speed")
+        _travel(rows, FREE, LEARNED, weights, maps, free=True)
+    status("car: Lyapunov function")
+    _decrease(rows, weights, 4_000 if quick else 40_000, seed)
+
+
+def _travel(rows: Rows, who: str, driver: Driver, parameters: Any, maps: Roads, free: bool = False) -> Journey:
+    """Drives with the planner; what it costs in time is measured the second time, when all is compiled."""
+    journey = travel(driver, Outlook(), parameters, maps, free)
+    _measure(rows, who, journey.trace, maps, float(journey.duration_s.mean()), ours=who == OURS)
+    if who == OURS:
+        begun = time.monotonic()
+        again = travel(driver, Outlook(), parameters, maps, free)
+        taken = time.monotonic() - begun
+        steps = again.duration_s.sum() / car_mode.DOMAIN.period_s
+        rows.add("car: time per control step, planner and simulation", who, 1e3 * taken / steps, "ms")
+    return journey
+
+
+def _every(weights: Learned, halves: int) -> Learned:
+    """The same weights for each half piece."""
+    many: Learned = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (halves, *leaf.shape)), weights)
+    return many
+
+
+def _measure(rows: Rows, who: str, trace: Trace, maps: Roads, duration_s: float, ours: bool = False) -> None:
+    """Adds the measures of one method."""
+    score = drive.score(trace, maps)
+    numbers = (
+        ("car: lane deviation", score.deviation_m.mean(), "m", DEVIATION_M),
+        ("car: RMSE", score.rmse.mean(), "1", RMSE),
+        ("car: distance to goal, as published", score.published_m.mean(), "m", DISTANCE_M),
+        ("car: distance to goal, along the road", score.remaining_m.mean(), "m", DISTANCE_M),
+    )
+    for measure, value, unit, limit in numbers:
+        if ours:
+            rows.at_most(measure, who, float(value), unit, limit)
+        else:
+            rows.add(measure, who, float(value), unit)
+    reached = 100 * float(score.reached.mean())
+    if ours:
+        rows.at_least("car: goal reached", who, reached, "%", REACHED)
+    else:
+        rows.add("car: goal reached", who, reached, "%")
+    rows.add("car: time on the road", who, duration_s, "s")
+
+
+def _landings(rows: Rows, weights: Learned, journey: Journey) -> None:
+    """Share of the switches that land in the next mode's region of attraction."""
+    entry = jnp.asarray(journey.entry.transpose(1, 0, 2).reshape(7, -1))
+    speed, friction = journey.speed.ravel(), journey.friction.ravel()
+    numbers = jnp.asarray(np.stack([friction, speed, np.zeros_like(speed)]), jnp.float32)
+    value = lyapunov.value(weights.lyapunov, car_mode.DOMAIN, entry, numbers)
+    inside = value <= region_of_attraction.level(weights.region, car_mode, numbers)
+    rows.add("car: switches that land in the region of attraction", OURS, 100 * float(inside.mean()), "%")
+
+
+def _decrease(rows: Rows, weights: Learned, count: int, seed: int) -> None:
+    """Share of states in the level set in which V decreases, and of those that come back."""
+    which, where = jax.random.split(jax.random.key(seed + 4_000_003))
+    numbers = car_mode.DOMAIN.configurations(which, count)
+    limit = region_of_attraction.level(weights.region, car_mode, numbers)
+    state, border = region_of_attraction.within(car_mode, weights.lyapunov, where, numbers, limit)
+    falls = jax.jit(lambda x: growth(car_mode, weights.controller, weights.lyapunov, x, numbers) < 0)
+    for place, some in (("inside the level set", state), ("on its border", border)):
+        share = 100 * float(falls(some).mean())
+        rows.at_least(f"car: samples {place} with V decreasing", OURS, share, "%", DECREASING)
+    back = jax.jit(lambda x: region_of_attraction.returns(car_mode, weights.controller, x, numbers, 500))(state)
+    rows.at_least("car: samples inside that come back within 5 s", OURS, 100 * float(back.mean()), "%", DECREASING)

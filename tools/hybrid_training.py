@@ -1,0 +1,81 @@
+"""Trains a hybrid system's mode with progress on the screen, and writes its file."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from haltere.policies.export import hybrid_file
+from haltere.policies.hybrid.controller_learning import Gains
+from haltere.policies.hybrid.mode import Mode
+from haltere.policies.hybrid.training import Recipe, train
+from haltere.tools import provenance
+
+PRINT_EVERY_S = 15.0
+
+
+def train_mode(
+    name: str, mode: Mode, law: Gains | None, recipe: Recipe, seed: int, output: Path, restart: bool
+) -> Path:
+    """Trains, and writes `NAME.onnx` and `curve.csv` into the folder.
+
+    Args:
+      name: of the system.
+      mode: what is controlled.
+      law: the controller begins as this one, if there is one.
+      recipe: how.
+      seed: of weights and samples.
+      output: folder.
+      restart: ignore a checkpoint.
+    """
+    console = Console()
+    console.print(f"training {name}, seed {seed}; checkpoint in {output}")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[reached]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    started = printed = time.monotonic()
+    output.mkdir(parents=True, exist_ok=True)
+    new = restart or not (output / "curve.csv").exists()
+    with (
+        (output / "curve.csv").open("w" if new else "a", newline="") as table,
+        Progress(*columns, console=console) as bar,
+    ):
+        curve = csv.writer(table)
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int, reached: str) -> None:
+            nonlocal printed
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total, reached="")
+            bar.update(tasks[stage], completed=done, reached=reached)
+            now = time.monotonic()
+            if now - printed > PRINT_EVERY_S or done == total:
+                printed = now
+                curve.writerow((stage, done, total, round(now - started, 1), reached))
+                if not console.is_terminal:
+                    console.print(f"{stage:10s} {done:6d}/{total} {now - started:6.0f} s  {reached}")
+
+        weights = train(mode, law, recipe, seed, output, report, restart)
+    card = {
+        "name": name,
+        "command": provenance.command(),
+        "commit": provenance.commit(),
+        "date": provenance.today(),
+        "machine": provenance.machine(),
+        "seed": seed,
+        "recipe": asdict(recipe),
+    }
+    path = hybrid_file.write(output / f"{name}.onnx", weights, mode, card)
+    console.print(f"wrote {path}")
+    return path
