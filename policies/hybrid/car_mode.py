@@ -45,7 +45,7 @@ def cost(state: jax.Array) -> jax.Array:
 
 def scatter(key: jax.Array, count: int) -> jax.Array:
     """States (7, count) in which a switch may leave a car."""
-    half = jnp.array([3.0, 1.5, 0.4, 10.5, 1.15, 2.0, 0.4])[:, None]
+    half = jnp.array([3.0, 1.5, 0.4, 8.0, 1.0, 2.0, 0.4])[:, None]
     return half * jax.random.uniform(key, (7, count), minval=-1.0)
 
 
