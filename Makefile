@@ -44,7 +44,7 @@ unit: .venv/installed
 	$(BIN)/pytest -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 1200
 
 bench: .venv/installed
 	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture tests/records/foundation.png
