@@ -21,7 +21,7 @@ from haltere.policies.native import build
 FIXTURES = Path(__file__).parent / "fixtures"
 FOLDER = programs.client_sources()[0].parent
 OK, NONE, STALE, SAFE, NOT_CONNECTED, VERSION_MISMATCH, REFUSED = range(7)
-TIMEOUT_US = 40_000
+TIMEOUT_US = 25_000
 STATE = messages.State(0, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
 NO_LIBC = ("-nostdlib", "-Wl,--no-undefined")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
