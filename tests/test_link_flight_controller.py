@@ -41,6 +41,7 @@ def state(valid_us: int, **changes: object) -> State:
         "quat_wxyz": (1.0, 0.0, 0.0, 0.0),
         "velocity_world_m_s": (0.0, 0.0, 0.0),
         "angular_velocity_body_rad_s": (0.0, 0.0, 0.0),
+        "motor": (0.0, 0.0, 0.0, 0.0),
     }
     return State(valid_us, **{**values, **changes})  # type: ignore[arg-type]
 

@@ -7,8 +7,7 @@ import numpy as np
 from haltere.policies.contract import HIDDEN_SIZE, FloatArray
 from haltere.policies.errors import PolicyFileError
 
-
-_SATURATED = np.float32(20.0)
+_SATURATED = 20.0
 """Argument at which the logistic function is 0 or 1, and tanh 1, in single precision."""
 
 
