@@ -21,7 +21,7 @@ from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.network import Network
 
 TINY = 1e-8
-LOST = 10.0
+LOST = 3.0
 """Added to the danger of trajectories that fail."""
 BACK = 0.1
 """Distance from the equilibrium, in half widths, within which a trajectory has come back."""
