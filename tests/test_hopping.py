@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from haltere.policies.hybrid import corridors, deadbeat, hopping
 from haltere.policies.hybrid.corridors import Corridor
@@ -64,6 +65,7 @@ def test_collisions_are_counted() -> None:
     assert not score.succeeded.any()
 
 
+@pytest.mark.slow
 def test_deadbeat_reaches_the_next_apex_and_most_ends() -> None:
     found = corridors.published()
     where: Lanes = hopping.lanes(found)

@@ -50,6 +50,7 @@ def test_references_keep_the_published_bounds() -> None:
     np.testing.assert_allclose(halves.begin[20], maps.knots[-1], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
     maps = roads.published(4)
     half = jax.tree.map(lambda leaf: leaf[0], references.along(maps, 2))

@@ -83,10 +83,43 @@ def _dot(a: Interval, b: Interval, **how: Any) -> Interval:
     return widened(middle - radius, middle + radius, dot(*sizes) + radius)
 
 
+def _cosine(a: Interval) -> Interval:
+    """Cosine, widened also by the rounding error of the angle."""
+    ends = jnp.stack([jnp.cos(side) for side in a])
+    turn, slack = 2 * jnp.pi, 1e-15 * (1 + jnp.maximum(jnp.abs(a.low), jnp.abs(a.high)))
+
+    def meets(phase: float) -> jax.Array:
+        first = jnp.ceil((a.low - slack - phase) / turn)
+        return first * turn + phase <= a.high + slack
+
+    low = jnp.where(meets(jnp.pi), -1.0, ends.min(0) - slack)
+    high = jnp.where(meets(0.0), 1.0, ends.max(0) + slack)
+    return widened(low, high)
+
+
+def _sine(a: Interval) -> Interval:
+    quarter = jnp.pi / 2
+    return _cosine(Interval(a.low - quarter, a.high - quarter))
+
+
+def _compare(name: str, a: Interval, b: Interval) -> Interval:
+    """Of a comparison, whether it holds for sure, and whether it may hold."""
+    compare = {"gt": jnp.greater, "ge": jnp.greater_equal, "lt": jnp.less, "le": jnp.less_equal}[name]
+    sure, may = ((a.low, b.high), (a.high, b.low)) if name[0] == "g" else ((a.high, b.low), (a.low, b.high))
+    return Interval(compare(*sure), compare(*may))
+
+
+def _select(which: Interval, no: Interval, yes: Interval) -> Interval:
+    """The case that is sure, or the hull of both."""
+    low = jnp.where(which.low, yes.low, jnp.where(which.high, jnp.minimum(no.low, yes.low), no.low))
+    high = jnp.where(which.low, yes.high, jnp.where(which.high, jnp.maximum(no.high, yes.high), no.high))
+    return Interval(low, high)
+
+
 MONOTONE = {"tanh", "exp", "log", "sqrt", "logistic", "max", "min"}
 SHAPES = {
     *("reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "convert_element_type"),
-    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "dynamic_slice", "pad"),
+    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "dynamic_slice", "pad", "split"),
 }
 CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"}
 
@@ -100,7 +133,8 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
     if all(x.low is x.high for x in inputs):
         found = equation.primitive.bind(*(x.low for x in inputs), **how)
         found = found if equation.primitive.multiple_results else [found]
-        return [exact(x) for x in found] if name in SHAPES else [widened(x, x) for x in found]
+        sure = name in SHAPES or all(x.dtype == bool for x in found)
+        return [exact(x) if sure else widened(x, x) for x in found]
     if name in ("add", "add_any"):
         return [widened(inputs[0].low + inputs[1].low, inputs[0].high + inputs[1].high)]
     if name == "sub":
@@ -117,6 +151,12 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
         return [_power(inputs[0], 2)]
     if name == "integer_pow":
         return [_power(inputs[0], how["y"])]
+    if name in ("cos", "sin"):
+        return [_cosine(*inputs) if name == "cos" else _sine(*inputs)]
+    if name in ("gt", "ge", "lt", "le"):
+        return [_compare(name, *inputs)]
+    if name == "select_n" and len(inputs) == 3 and equation.invars[0].aval.dtype == bool:
+        return [_select(*inputs)]
     if name == "dot_general":
         return [_dot(*inputs, **how)]
     if name == "reduce_sum":
@@ -125,6 +165,8 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
         return [widened(low, high, size)]
     if name in MONOTONE or name in SHAPES:
         low, high = (equation.primitive.bind(*side, **how) for side in zip(*inputs, strict=True))
+        if equation.primitive.multiple_results:
+            return [Interval(*sides) for sides in zip(low, high, strict=True)]
         return [Interval(low, high) if name in SHAPES else widened(low, high)]
     raise ConfigError(f"no bound is known of the primitive {name}: write the function without it, or add a rule")
 
