@@ -23,12 +23,12 @@ LANE_M = 3.0
 NEAR_M = 2.0
 DEVIATION_WEIGHT = 3.0
 NEAR_WEIGHT = 30.0
-LARGEST_STEERING_RAD, STEERING_WEIGHT = 1.0, 30.0
+LARGEST_STEERING_RAD, STEERING_WEIGHT = 1.0, 10.0
 """No wheel turns further; the linear tyres of the model would reward one that winds through half a circle."""
 LARGEST_COST = 500.0
 WALL, WALL_WEIGHT, LARGEST_DANGER = 0.7, 30.0, 60.0
-START_M_S, START_RAD = 10.5, 1.1
-"""Roads begin at up to a radian to the car, and with references of up to 15.7 m/s where it drives at 5 m/s."""
+STARTS, START_M_S, START_RAD, LARGEST_LAG_M_S = 0.1, 5.0, 1.1, 9.9
+"""Share of the switches that begin a road; there the speed, the angle to the road, and how much slower than it."""
 TURN_RAD = jnp.pi / 12
 LARGEST_TURNS = 3
 """Turns of the published roads are up to three times 15 degrees."""
@@ -53,16 +53,13 @@ def cost(state: jax.Array) -> jax.Array:
 
 
 def scatter(key: jax.Array, count: int) -> jax.Array:
-    """States (7, count) in which a switch may leave a car; one in four as at the start of a road, 5 m/s and no more."""
+    """States (7, count) in which a switch may leave a car."""
     half = jnp.array([3.0, 1.5, 0.4, 8.0, 1.0, 2.0, 0.4])[:, None]
-    start = jnp.array([0.0, 0.0, 0.0, START_M_S, START_RAD, 0.0, 0.0])[:, None]
-    where, which = jax.random.split(key)
-    spread = jnp.where(jax.random.bernoulli(which, 0.25, (count,)), start, half)
-    return spread * jax.random.uniform(where, (7, count), minval=-1.0)
+    return half * jax.random.uniform(key, (7, count), minval=-1.0)
 
 
 def switch(key: jax.Array, numbers: jax.Array, state: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Random next half pieces: every second time a bend, or another friction, or another speed.
+    """Random next half pieces: every second time a bend, or another friction, or another speed; some begin a road.
 
     Args:
       key: random.
@@ -71,7 +68,7 @@ def switch(key: jax.Array, numbers: jax.Array, state: jax.Array) -> tuple[jax.Ar
     Returns:
       Numbers and state with which the next one begins.
     """
-    k = jax.random.split(key, 6)
+    k = jax.random.split(key, 8)
     count = state.shape[1]
     other = DOMAIN.configurations(k[0], count)
     change = jax.random.bernoulli(k[1], 0.5, (3, count))
@@ -81,7 +78,11 @@ def switch(key: jax.Array, numbers: jax.Array, state: jax.Array) -> tuple[jax.Ar
     shift = jax.random.uniform(k[4], (count,), minval=-1.0)
     here = car.configure(numbers)
     there = car.configure(following)._replace(x=here.length, y=shift, heading=turn)
-    return following, car.reset(0, state, jnp.zeros((2, count)), here, there)
+    after = car.reset(0, state, jnp.zeros((2, count)), here, there)
+    towards = jax.random.uniform(k[6], (count,), minval=-START_RAD, maxval=START_RAD)
+    slow = jnp.maximum(START_M_S - following[1], -LARGEST_LAG_M_S)
+    begin = jnp.zeros_like(after).at[3].set(slow).at[4].set(towards)
+    return following, jnp.where(jax.random.bernoulli(k[7], STARTS, (count,)), begin, after)
 
 
 def danger(state: jax.Array) -> jax.Array:

@@ -50,12 +50,17 @@ def aim(state: jax.Array, speed: jax.Array, height: jax.Array) -> jax.Array:
     return found * scale[:, None]
 
 
-def law(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
-    """Aims at the segment's speed and height, and before its end at the gap between it and the next."""
+def target(state: jax.Array, here: Segment, ahead: Segment) -> tuple[jax.Array, jax.Array]:
+    """Speed and height (V,), world, of the next apex: the segment's, and before its end in the gap to the next."""
     crossing = state[0] + HOP_S * jnp.maximum(state[1], here.speed) > here.end
     low = jnp.where(crossing, jnp.maximum(here.floor, ahead.floor), here.floor) + LEG_M + CLEARANCE_M
     high = jnp.where(crossing, jnp.minimum(here.ceiling, ahead.ceiling), here.ceiling) - CLEARANCE_M
     height = jnp.where(crossing, (low + high) / 2, jnp.clip(here.height, low, high))
-    speed = jnp.clip(here.speed, state[1] - SPEED_CHANGE_M_S, state[1] + SPEED_CHANGE_M_S)
+    return jnp.clip(here.speed, state[1] - SPEED_CHANGE_M_S, state[1] + SPEED_CHANGE_M_S), height
+
+
+def law(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
+    """Aims at the apex of `target`."""
+    speed, height = target(state, here, ahead)
     card = state.at[2].add(-here.floor)
     return aim(card, speed, jnp.maximum(height - here.floor, LEAST_HEIGHT_M))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid import controller, learned, planner, pogobot_mode
+from haltere.policies.hybrid import controller, deadbeat, learned, planner, pogobot_mode
 from haltere.policies.hybrid.hopping import Lanes, Law, Segment
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.plants import pogobot
@@ -157,5 +157,17 @@ def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
         shape = (outlook.starts, robots)
         choices, _ = planner.best_of(found.reshape(outlook.hops, 2, *shape), cost.reshape(shape))
         return decide(weights, *wanted(where, state, choices[0], outlook), state)[0]
+
+    return act
+
+
+def unplanned(weights: Learned) -> Law:
+    """The controller towards the segment's own speed and height, and before its end towards the gap, as `deadbeat`."""
+
+    def act(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
+        speed, height = deadbeat.target(state, here, ahead)
+        low, high = (jnp.asarray(bound)[:, None] for bound in (pogobot_mode.DOMAIN.low, pogobot_mode.DOMAIN.high))
+        apex = jnp.clip(jnp.stack([speed, height - here.floor]), low, high)
+        return decide(weights, apex, here.floor, state)[0]
 
     return act
