@@ -39,6 +39,7 @@ EXTRAS = {
     "mcap": "sim",
     "imageio": "sim",
     "foundation_policy": "bench",
+    "casadi": "bench",
 }
 
 

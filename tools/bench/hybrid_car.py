@@ -20,10 +20,12 @@ from haltere.policies.hybrid.journey import Driver, Journey, Outlook, travel
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
 from haltere.policies.hybrid.roads import Roads
+from haltere.policies.plants.car import Road
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER = "Haltere", "Haltere, no planner"
 PLAIN_LQR, PLANNED_LQR = "LQR", "LQR, our planner"
+MPC = "MPC (CasADi, IPOPT)"
 FREE = "Haltere, any speed of 5 to 15 m/s"
 
 
@@ -58,7 +60,7 @@ def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable
     Args:
       rows: to add to.
       policy: the car's file.
-      quick: fewer samples, and no ablation of the speeds' bounds.
+      quick: fewer samples, no ablation of the speeds' bounds, and no predictive control.
       seed: of samples in the level set.
       status: told what is being done.
     """
@@ -87,6 +89,8 @@ def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable
     if not quick:
         status("car: any speed")
         _travel(rows, FREE, LEARNED, weights, maps, free=True)
+        status("car: predictive control")
+        _predictive(rows, plan, maps)
     status("car: Lyapunov function")
     _decrease(rows, weights, 4_000 if quick else 40_000, seed)
 
@@ -102,6 +106,22 @@ def _travel(rows: Rows, who: str, driver: Driver, parameters: Any, maps: Roads, 
         steps = again.duration_s.sum() / car_mode.DOMAIN.period_s
         rows.add("car: time per control step, planner and simulation", who, 1e3 * taken / steps, "ms")
     return journey
+
+
+def _predictive(rows: Rows, plan: Road, maps: Roads) -> None:
+    """Predictive control, one car after the other, along the references of the baselines."""
+    from haltere.policies.hybrid import car_mpc
+
+    traces, plans, begun = [], 0, time.monotonic()
+    for car in range(plan.friction.shape[-1]):
+        alone: Road = jax.tree.map(lambda leaf, v=car: leaf[..., v : v + 1], plan)
+        trace, count = car_mpc.drive_one(car_mpc.CarMpc(), alone, round(drive.HALF_S / car_mode.DOMAIN.period_s))
+        traces.append(trace)
+        plans += count
+    taken = time.monotonic() - begun
+    whole: Trace = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=-1), *traces)
+    _measure(rows, MPC, whole, maps, len(plan.speed) * drive.HALF_S)
+    rows.add("car: time per control step, planner and simulation", MPC, 1e3 * taken / (plans * car_mpc.APPLIED), "ms")
 
 
 def _every(weights: Learned, halves: int) -> Learned:
