@@ -11,8 +11,9 @@ import pytest
 from scipy.linalg import expm
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import lyapunov, switched_toy
-from haltere.policies.hybrid.certificate import Claim, Outcome, prove
+from haltere.policies.hybrid import car_mode, learned, lyapunov, switched_toy
+from haltere.policies.hybrid.car_claim import CarClaim
+from haltere.policies.hybrid.certificate import Claim, Outcome, prove, refuted
 from haltere.policies.hybrid.domain import Domain
 from haltere.policies.hybrid.interval import Interval, bound, natural
 
@@ -110,3 +111,39 @@ def test_a_claim_false_at_a_single_hidden_place_is_never_proved() -> None:
 def test_what_is_not_a_box_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a box"):
         prove(switched_toy.decrease(0, 0.01), HIGH, LOW)
+
+
+def test_time_is_limited_and_told() -> None:
+    """A claim that holds with no margin is never decided: the limit ends it, and most of the box is done by then."""
+    told: list[float] = []
+    found = prove(
+        Claim(lambda state: -(state[0] ** 2)), LOW, HIGH, seconds=0.5, report=lambda boxes, left: told.append(left)
+    )
+    assert found.outcome is Outcome.UNDECIDED
+    assert told[-1] == found.remaining
+    assert found.remaining < 0.1
+
+
+def test_only_states_that_contradict_refute() -> None:
+    claim = Claim(lambda state: state[0] - 0.5, (lambda state: state[1] - 0.5,))
+    assert refuted(claim, jnp.array([0.6, 0.4]))
+    assert not refuted(claim, jnp.array([0.6, 0.6]))
+    assert not refuted(claim, jnp.array([0.4, 0.4]))
+
+
+def test_claims_of_the_car_say_what_is_wrong() -> None:
+    weights = learned.draw(jax.random.key(0), car_mode)
+    with pytest.raises(ConfigError, match=r"friction is 2: expected 0\.1 to 1"):
+        CarClaim(weights, (2.0, 10.0, 0.0), 0.0, 0.3)
+    with pytest.raises(ConfigError, match=r"box is 0\.9"):
+        CarClaim(weights, (1.0, 5.0, 0.0), 0.0, 0.9)
+
+
+@pytest.mark.slow
+def test_an_untrained_car_is_disproved() -> None:
+    weights = learned.draw(jax.random.key(0), car_mode)
+    made = CarClaim(weights, (1.0, 10.0, 0.0), 0.0, 0.4)
+    state = made.search()
+    assert state is not None
+    assert refuted(made.claim, jnp.asarray(state))
+    assert (np.abs(state) <= made.box).all()

@@ -67,6 +67,7 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
         (["fly", "--link", "usb:1"], "serial:/dev/ttyUSB0"),
         (["fly", "--worn-propeller", "two"], "ROTOR:EFFICIENCY"),
         (["fly", "--worn-propeller", "7:0.5"], "numbered 0 to 3"),
+        (["certify", "nowhere.onnx"], "cannot read nowhere.onnx"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
     ],
 )

@@ -18,6 +18,7 @@ COMMANDS = {
     "info": "Show a policy file's card, and check the file.",
     "train": "Train a policy.",
     "export": "Turn a policy file into C source, or RAPTOR's published weights into a policy file.",
+    "certify": "Prove or disprove what a hybrid controller's file says of its Lyapunov function.",
     "bench": "Measure, against the published systems, and against what was asked.",
 }
 

@@ -7,6 +7,8 @@ bounds say that the claim is false is returned.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -81,7 +83,14 @@ def _look(claim: Claim, low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax
     return found
 
 
-def prove(claim: Claim, low: np.ndarray, high: np.ndarray, most: int = 200_000) -> Verdict:
+def prove(
+    claim: Claim,
+    low: np.ndarray,
+    high: np.ndarray,
+    most: int = 200_000,
+    seconds: float = float("inf"),
+    report: Callable[[int, float], None] | None = None,
+) -> Verdict:
     """Proves or disproves a claim over a box.
 
     Args:
@@ -89,6 +98,8 @@ def prove(claim: Claim, low: np.ndarray, high: np.ndarray, most: int = 200_000) 
       low: (n,) of the box.
       high: (n,).
       most: boxes to look at before giving up.
+      seconds: time before giving up, s.
+      report: called now and then with the boxes looked at, and the share of the volume that is undecided.
     Raises:
       ConfigError: the box is not one, or JAX computes in single precision.
     """
@@ -98,8 +109,8 @@ def prove(claim: Claim, low: np.ndarray, high: np.ndarray, most: int = 200_000) 
         raise ConfigError(f"{low} to {high} is not a box")
     whole = np.maximum(high - low, 1e-300)
     lows, highs = np.array(low, np.float64)[None], np.array(high, np.float64)[None]
-    seen = 0
-    while len(lows) and seen < most:
+    seen, begun = 0, time.monotonic()
+    while len(lows) and seen < most and time.monotonic() - begun < seconds:
         count = min(len(lows), BATCH)
         some_low, some_high = lows[-count:], highs[-count:]
         lows, highs = lows[:-count], highs[:-count]
@@ -116,5 +127,27 @@ def prove(claim: Claim, low: np.ndarray, high: np.ndarray, most: int = 200_000) 
         left, right = some_high.copy(), some_low.copy()
         left[rows, axis], right[rows, axis] = middle, middle
         lows, highs = np.concatenate([lows, some_low, right]), np.concatenate([highs, left, some_high])
-    remaining = float((np.maximum(highs - lows, 0.0) / whole).prod(1).sum())
+        if report is not None:
+            report(seen, _share(lows, highs, whole))
+    remaining = _share(lows, highs, whole)
     return Verdict(Outcome.UNDECIDED if len(lows) else Outcome.PROVED, None, seen, remaining)
+
+
+def _share(lows: np.ndarray, highs: np.ndarray, whole: np.ndarray) -> float:
+    """Of the volume; a side without width counts as whole."""
+    sides = np.where(whole > 1e-300, (highs - lows) / whole, 1.0)
+    return float(np.maximum(sides, 0.0).prod(1).sum())
+
+
+def refuted(claim: Claim, state: jax.Array) -> bool:
+    """Whether a state (n,) is sure to contradict the claim: by bounds of its quantity and conditions there."""
+
+    @jax.jit
+    def false(state: jax.Array) -> jax.Array:
+        point = Interval(state, state + 0.0)
+        found = natural(claim.quantity, point).low >= 0
+        for condition in claim.conditions:
+            found &= natural(condition, point).high <= 0
+        return found
+
+    return bool(false(state))

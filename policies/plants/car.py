@@ -114,6 +114,16 @@ def flow(mode: int, state: jax.Array, action: jax.Array, road: Road) -> jax.Arra
     return jnp.stack([along, across, action[0], action[1], turn, swerve, slip])
 
 
+def rolling(state: jax.Array, action: jax.Array, road: Road) -> jax.Array:
+    """The same above 0.1 m/s: (7, V) -> (7, V), without the model for slower cars."""
+    s_x, s_y, delta, v_e, psi_e, psi_dot_e, beta = state
+    speed = v_e + road.speed
+    along = speed * jnp.cos(psi_e + beta) - road.speed + road.yaw_rate * s_y
+    across = speed * jnp.sin(psi_e + beta) - road.yaw_rate * s_x
+    swerve, slip = _single_track(speed, psi_dot_e + road.yaw_rate, delta, beta, action, road.friction)
+    return jnp.stack([along, across, action[0], action[1], psi_dot_e, swerve, slip])
+
+
 def _single_track(
     speed: jax.Array, yaw_rate: jax.Array, delta: jax.Array, beta: jax.Array, action: jax.Array, friction: jax.Array
 ) -> tuple[jax.Array, jax.Array]:

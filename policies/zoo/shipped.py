@@ -8,3 +8,5 @@ FOUNDATION = Path(__file__).with_name("foundation.onnx")
 """The foundation policy: flies any quadrotor."""
 CAR = Path(__file__).with_name("car.onnx")
 """The car on icy roads: controller, Lyapunov function, region of attraction."""
+POGOBOT = Path(__file__).with_name("pogobot.onnx")
+"""The pogobot from apex to apex: the same."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import CAR, FOUNDATION
+from haltere.policies.zoo.shipped import CAR, FOUNDATION, POGOBOT
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -167,8 +167,9 @@ def hybrid(
     check: Check = False,
     record: Record = None,
     policy: Annotated[Path, typer.Option(help="The car's file (.onnx).")] = CAR,
+    pogobot: Annotated[Path, typer.Option(help="The pogobot's file (.onnx).")] = POGOBOT,
 ) -> None:
-    """Hybrid systems: the car on icy roads, beside the published numbers, LQR, and the ablations."""
+    """Hybrid systems: car on icy roads and pogobot, beside published numbers, LQR, MPC, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    run_bench("hybrid", HybridBench(policy), quick, seed, check, record, None)
+    run_bench("hybrid", HybridBench(policy, pogobot), quick, seed, check, record, None)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from haltere.policies.zoo.shipped import CAR
+from haltere.policies.zoo.shipped import CAR, POGOBOT
 from haltere.tools.bench.hybrid_car import bench_car
+from haltere.tools.bench.hybrid_pogobot import bench_pogobot
 from haltere.tools.bench.table import Rows
 
 
 class HybridBench:
-    """The bench; `car` is the learned file."""
+    """The bench; `car` and `pogobot` are the learned files."""
 
-    def __init__(self, car: Path = CAR) -> None:
-        self._car = car
+    def __init__(self, car: Path = CAR, pogobot: Path = POGOBOT) -> None:
+        self._car, self._pogobot = car, pogobot
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
         rows = Rows()
         bench_car(rows, self._car, quick, seed, status)
+        bench_pogobot(rows, self._pogobot, quick, seed, status)
         return rows
