@@ -119,7 +119,7 @@ def _select(which: Interval, no: Interval, yes: Interval) -> Interval:
 MONOTONE = {"tanh", "exp", "log", "sqrt", "logistic", "max", "min"}
 SHAPES = {
     *("reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "convert_element_type"),
-    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "dynamic_slice", "pad", "split"),
+    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "dynamic_slice", "pad", "split", "stack"),
 }
 CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"}
 

@@ -54,7 +54,7 @@ class Outlook:
     iterations: int = 5
     rate: float = 0.3
     ticks: int = 64
-    time_weight: float = -1.0
+    time_weight: float = -3.0
     landing_weight: float = 1.0
     edge_m: float = 2.5
     lane_weight: float = 100.0
