@@ -1,0 +1,51 @@
+// Signed numerator over unsigned denominator, truncated towards zero, one bit a cycle. The quotient must fit in
+// 33 bits and its sign, which holds for a weighted mean of 33-bit differences.
+`default_nettype none
+
+module carma_divider (
+    input  wire               clk,
+    input  wire               reset,
+    input  wire               start,
+    input  wire signed [52:0] numerator,
+    input  wire        [18:0] denominator, // not zero
+    output wire               busy,
+    output wire signed [33:0] quotient
+);
+
+    reg negative;
+    reg [5:0] remaining;
+    reg [18:0] divisor;
+    reg [18:0] remainder; // always less than the divisor
+    reg [32:0] bits;
+
+    wire [51:0] magnitude = numerator[52] ? -numerator[51:0] : numerator[51:0];
+    wire [19:0] shifted = {remainder, bits[32]};
+    wire fits = shifted >= {1'b0, divisor};
+    wire [18:0] reduced = shifted[18:0] - divisor;
+
+    assign busy = remaining != 0;
+    assign quotient = negative ? -{1'b0, bits} : {1'b0, bits};
+
+    always @(posedge clk) begin
+        if (reset) begin
+            remaining <= 0;
+            negative <= 0;
+            divisor <= 0;
+            remainder <= 0;
+            bits <= 0;
+        end else if (start) begin
+            remaining <= 6'd33;
+            negative <= numerator[52];
+            divisor <= denominator;
+            remainder <= magnitude[51:33];
+            bits <= magnitude[32:0];
+        end else if (busy) begin
+            remaining <= remaining - 6'd1;
+            remainder <= fits ? reduced : shifted[18:0];
+            bits <= {bits[31:0], fits};
+        end
+    end
+
+endmodule
+
+`default_nettype wire

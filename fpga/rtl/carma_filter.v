@@ -1,0 +1,250 @@
+// Steady-state Kalman filter of up to three axes, worked by one multiplier. One `start` is one 2 ms tick: the state
+// is predicted (or reloaded from the fuser), then every sample that was queued at the tick is calibrated, compared
+// with the state at the time it was measured, and blended in with constant gains.
+`default_nettype none
+
+module carma_filter #(
+    parameter       CHANNELS = 3,      // raw words in a sample, 1..8
+    parameter       AXES     = 3,      // axes of the state, 1..3
+    parameter [2:0] VELOCITY = 3'b000, // axes whose measurement is a velocity, not a position
+    parameter       RATES    = 0,      // 1: channels 0 and 1 are angular rates, to be multiplied by the range in the last
+    parameter       PREDICT  = 1       // 0: the state is constant between samples
+) (
+    input  wire                   clk,
+    input  wire                   reset,
+    input  wire                   start,
+    input  wire                   reload,
+    input  wire [            3:0] pending,
+    output wire                   busy,
+
+    input  wire [CHANNELS*16-1:0] sample,
+    output wire                   pop,
+    output wire                   drain,
+
+    output reg  [            5:0] config_address,
+    input  wire [           31:0] config_data,
+
+    input  wire [    AXES*32-1:0] seed_position,
+    input  wire [    AXES*32-1:0] seed_velocity,
+    input  wire [    AXES*32-1:0] velocity_step, // change of velocity in one tick
+    input  wire [    AXES*32-1:0] displacement,  // motion since the samples were measured
+
+    output reg  [    AXES*32-1:0] state_position,
+    output reg  [    AXES*32-1:0] state_velocity,
+    output reg  [    AXES*32-1:0] innovation,
+    output reg                    valid,
+    output reg  [           15:0] age,
+    output reg  [           23:0] nis,
+    output reg  [           31:0] nis_sum,
+    output reg  [           31:0] samples,
+    output reg  [           31:0] rejected,
+    output reg  [           15:0] repeats
+);
+
+    `include "fixed.vh"
+
+    localparam signed [24:0] TICK_S = 25'sd33554;      // 1/500 s, Q24
+    localparam [15:0] INVALID = 16'h8000;              // the code that no converter sends for a measurement
+
+    localparam [3:0] IDLE = 0, PREDICT_MULTIPLY = 1, PREDICT_ADD = 2, FETCH = 3, CHECK = 4, RATE_MULTIPLY = 5,
+        RATE_STORE = 6, CALIBRATE_MULTIPLY = 7, CALIBRATE_ADD = 8, OFFSET = 9, SQUARE = 10, SCALE = 11,
+        ACCUMULATE = 12, CORRECT_VELOCITY = 13, CORRECT = 14, DISCARD = 15;
+
+    reg  [                   3:0] state;
+    reg  [                   1:0] axis;
+    reg  [                   2:0] channel;
+    reg  [                   3:0] remaining;
+    reg signed [            63:0] sum;
+    reg signed [            31:0] residual;
+    reg  [                  25:0] sample_nis;
+    reg  [       CHANNELS*16-1:0] previous;
+    reg  [       CHANNELS*24-1:0] channels;
+
+    reg signed [            31:0] factor_a;
+    reg signed [            24:0] factor_b;
+    reg signed [            56:0] product;
+
+    wire signed [24:0] coefficient = config_data[24:0];
+    wire signed [31:0] position = state_position[axis*32+:32];
+    wire signed [31:0] velocity = state_velocity[axis*32+:32];
+    wire signed [31:0] step = velocity_step[axis*32+:32];
+    wire signed [31:0] moved = displacement[axis*32+:32];
+    wire signed [31:0] expected = VELOCITY[axis] ? velocity : position;
+    wire signed [63:0] product_wide = {{7{product[56]}}, product};
+
+    // The residual that is squared fits the multiplier's narrow side: +-16 m or m/s.
+    wire signed [24:0] residual_narrow = residual > 32'sd16777215 ? 25'sd16777215 :
+        residual < -32'sd16777216 ? -25'sd16777216 : residual[24:0];
+    wire signed [31:0] measured = saturate(round_shift(sum, 6'd8) + widen(config_data));
+    wire signed [63:0] scaled = product_wide >>> 22;
+    wire [23:0] axis_nis = scaled < 0 ? 24'd0 : scaled > 64'sd16777215 ? 24'hffffff : scaled[23:0];
+    wire [23:0] clamped_nis = |sample_nis[25:24] ? 24'hffffff : sample_nis[23:0];
+    // verilator lint_off UNUSEDSIGNAL
+    wire [24:0] nis_error = {1'b0, clamped_nis} - {1'b0, nis}; // moves the mean by a sixteenth
+    // verilator lint_on UNUSEDSIGNAL
+
+    reg any_invalid;
+    integer k;
+    always @* begin
+        any_invalid = 1'b0;
+        for (k = 0; k < CHANNELS; k = k + 1) if (sample[k*16+:16] == INVALID) any_invalid = 1'b1;
+    end
+
+    always @* begin
+        factor_a = residual;
+        factor_b = coefficient;
+        config_address = {1'b0, axis, channel};
+        case (state)
+            PREDICT_MULTIPLY: begin
+                factor_a = saturate(widen(velocity) + (widen(step) >>> 1));
+                factor_b = TICK_S;
+            end
+            RATE_MULTIPLY: begin
+                factor_a = {{8{channels[axis*24+23]}}, channels[axis*24+:24]};
+                factor_b = {channels[CHANNELS*24-1], channels[CHANNELS*24-1-:24]};
+            end
+            CALIBRATE_MULTIPLY: factor_a = {{8{channels[channel*24+23]}}, channels[channel*24+:24]};
+            OFFSET: config_address = 6'd24 + {4'd0, axis};
+            SQUARE: begin
+                factor_a = {{7{residual_narrow[24]}}, residual_narrow};
+                factor_b = residual_narrow;
+            end
+            SCALE: begin
+                factor_a = product[51:20];
+                config_address = 6'd36 + {4'd0, axis};
+            end
+            ACCUMULATE: config_address = 6'd28 + {4'd0, axis};
+            CORRECT_VELOCITY: config_address = 6'd32 + {4'd0, axis};
+            default: ;
+        endcase
+    end
+
+    always @(posedge clk) product <= factor_a * factor_b;
+
+    assign busy  = state != IDLE;
+    assign pop   = drain || state == CHECK;
+    assign drain = state == DISCARD && remaining != 0;
+
+    always @(posedge clk) begin
+        if (reset) begin
+            state <= IDLE;
+            axis <= 0;
+            channel <= 0;
+            remaining <= 0;
+            sum <= 0;
+            residual <= 0;
+            sample_nis <= 0;
+            previous <= 0;
+            channels <= 0;
+            state_position <= 0;
+            state_velocity <= 0;
+            innovation <= 0;
+            valid <= 0;
+            age <= 16'hffff;
+            nis <= 0;
+            nis_sum <= 0;
+            samples <= 0;
+            rejected <= 0;
+            repeats <= 0;
+        end else begin
+            case (state)
+                IDLE:
+                if (start) begin
+                    remaining <= pending;
+                    axis <= 0;
+                    if (reload) begin
+                        state_position <= seed_position;
+                        state_velocity <= seed_velocity;
+                        valid <= 1'b0;
+                        age <= 16'hffff;
+                        nis <= 0;
+                        repeats <= 0;
+                        state <= DISCARD;
+                    end else begin
+                        if (age != 16'hffff) age <= age + 16'd1;
+                        state <= PREDICT != 0 ? PREDICT_MULTIPLY : FETCH;
+                    end
+                end
+                DISCARD: begin
+                    if (remaining == 0) state <= IDLE;
+                    else remaining <= remaining - 4'd1;
+                end
+                PREDICT_MULTIPLY: state <= PREDICT_ADD;
+                PREDICT_ADD: begin
+                    state_position[axis*32+:32] <=
+                        saturate(widen(position) + round_shift(product_wide, 6'd24));
+                    state_velocity[axis*32+:32] <= saturate(widen(velocity) + widen(step));
+                    axis <= axis + 2'd1;
+                    state <= {30'd0, axis} == AXES - 1 ? FETCH : PREDICT_MULTIPLY;
+                end
+                FETCH: begin
+                    axis <= 0;
+                    channel <= 0;
+                    sum <= 0;
+                    sample_nis <= 0;
+                    for (k = 0; k < CHANNELS; k = k + 1)
+                        channels[k*24+:24] <= {{8{sample[k*16+15]}}, sample[k*16+:16]};
+                    state <= remaining == 0 ? IDLE : CHECK;
+                end
+                CHECK: begin
+                    remaining <= remaining - 4'd1;
+                    previous <= sample;
+                    if (sample != previous) repeats <= 0;
+                    else if (repeats != 16'hffff) repeats <= repeats + 16'd1;
+                    if (any_invalid) begin
+                        rejected <= rejected + 32'd1;
+                        state <= FETCH;
+                    end else state <= RATES != 0 ? RATE_MULTIPLY : CALIBRATE_MULTIPLY;
+                end
+                RATE_MULTIPLY: state <= RATE_STORE;
+                RATE_STORE: begin
+                    channels[axis*24+:24] <= product[33:10];
+                    axis <= axis == 2'd1 ? 2'd0 : 2'd1;
+                    state <= axis == 2'd1 ? CALIBRATE_MULTIPLY : RATE_MULTIPLY;
+                end
+                CALIBRATE_MULTIPLY: state <= CALIBRATE_ADD;
+                CALIBRATE_ADD: begin
+                    sum <= sum + product_wide;
+                    channel <= channel + 3'd1;
+                    state <= {29'd0, channel} == CHANNELS - 1 ? OFFSET : CALIBRATE_MULTIPLY;
+                end
+                OFFSET: begin
+                    residual <= saturate(widen(measured) - widen(expected) + widen(moved));
+                    state <= SQUARE;
+                end
+                SQUARE: begin
+                    innovation[axis*32+:32] <= residual;
+                    state <= SCALE;
+                end
+                SCALE: state <= ACCUMULATE;
+                ACCUMULATE: begin
+                    sample_nis <= sample_nis + {2'd0, axis_nis};
+                    state <= CORRECT_VELOCITY;
+                end
+                CORRECT_VELOCITY: begin
+                    state_position[axis*32+:32] <=
+                        saturate(widen(position) + round_shift(product_wide, 6'd16));
+                    state <= CORRECT;
+                end
+                CORRECT: begin
+                    state_velocity[axis*32+:32] <=
+                        saturate(widen(velocity) + round_shift(product_wide, 6'd16));
+                    axis <= axis + 2'd1;
+                    channel <= 0;
+                    sum <= 0;
+                    if ({30'd0, axis} == AXES - 1) begin
+                        valid <= 1'b1;
+                        age <= 0;
+                        samples <= samples + 32'd1;
+                        nis <= nis + {{3{nis_error[24]}}, nis_error[24:4]};
+                        nis_sum <= nis_sum + {8'd0, clamped_nis};
+                        state <= FETCH;
+                    end else state <= CALIBRATE_MULTIPLY;
+                end
+            endcase
+        end
+    end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,236 @@
+// Always-on fuser. `prepare` predicts the fused state over one tick with the IMU's acceleration; `fuse` then takes
+// the information-weighted mean of that prediction and of the usable paths' states, and works out, from a history
+// of the fused state, how far the vehicle has moved since each path's samples were measured.
+`default_nettype none
+
+module carma_fuser (
+    input  wire         clk,
+    input  wire         reset,
+    input  wire         prepare,
+    input  wire         fuse,
+    output wire         busy,
+
+    input  wire         seed,          // at `prepare`: start from the seed instead of the present state
+    input  wire [ 95:0] seed_position,
+    input  wire [ 95:0] seed_velocity,
+
+    input  wire [ 95:0] acceleration,
+    input  wire [  4:0] path_valid,    // index 0 is the IMU, in every vector of paths
+    input  wire [  4:0] path_awake,
+    input  wire [ 79:0] path_age,
+    input  wire [119:0] path_nis,
+    input  wire [479:0] path_position,
+    input  wire [479:0] path_velocity,
+
+    output reg  [  5:0] config_address,
+    input  wire [ 31:0] config_data,
+
+    output reg  [ 95:0] position,
+    output reg  [ 95:0] velocity,
+    output reg  [ 95:0] velocity_step, // change of velocity in one tick
+    output reg  [479:0] displacement,  // of position or velocity, as the path measures
+    output reg  [  4:0] usable
+);
+
+    `include "fixed.vh"
+
+    localparam signed [17:0] TICK_S = 18'sd33554; // 1/500 s, Q24
+    localparam [14:0] COVERS = 15'b100_111_011_111_000;   // axes z y x of paths 4..0 that are estimated
+    localparam [14:0] VELOCITY = 15'b000_000_000_011_000; // axes whose measurement is a velocity
+
+    localparam [3:0] IDLE = 0, TRUST_IMU = 1, STEP_MULTIPLY = 2, STEP_STORE = 3, PREDICT_MULTIPLY = 4,
+        PREDICT_STORE = 5, TRUST = 6, PRIOR = 7, WEIGH = 8, ADD = 9, DIVIDE = 10, WAIT = 11, RECORD = 12, LOCATE = 13,
+        READ = 14, MOVED = 15;
+
+    reg  [ 3:0] state;
+    reg  [ 2:0] path;
+    reg  [ 1:0] axis;
+    reg         rate;            // 0: positions, 1: velocities
+    reg  [ 6:0] entry;           // place of this tick in the history
+    reg  [ 6:0] filled;          // ticks in the history before this one
+    reg signed [52:0] sum;
+    reg  [18:0] information;
+
+    wire signed [31:0] now_position = position[axis*32+:32];
+    wire signed [31:0] now_velocity = velocity[axis*32+:32];
+    wire signed [31:0] now = rate ? now_velocity : now_position;
+    wire signed [31:0] step = velocity_step[axis*32+:32];
+    wire [3:0] element = {1'b0, path} + {path, 1'b0} + {2'd0, axis}; // 3 * path + axis
+    wire signed [31:0] other = rate ? path_velocity[element*32+:32] : path_position[element*32+:32];
+    wire [2:0] word = {1'b0, axis} + (rate ? 3'd3 : 3'd0);
+    wire measures_velocity = VELOCITY[element];
+    wire signed [31:0] measured_now = measures_velocity ? now_velocity : now_position;
+    wire counts = usable[path] && COVERS[element];
+
+    reg signed [32:0] factor_a;
+    reg signed [17:0] factor_b;
+    reg signed [50:0] product;
+    wire signed [63:0] product_wide = {{13{product[50]}}, product};
+
+    wire [15:0] max_age = config_data[15:0];
+    wire [15:0] nis_limit = config_data[31:16];
+    wire fresh = path_valid[path] && path_awake[path] && path_age[path*16+:16] <= max_age;
+    wire consistent = path_nis[path*24+:24] <= {8'd0, nis_limit};
+
+    wire [6:0] delay = config_data > {25'd0, filled} ? filled : config_data[6:0];
+    reg  [9:0] past_address;
+    wire [31:0] past;
+
+    wire divider_busy;
+    wire signed [33:0] quotient;
+
+    carma_divider divider (
+        .clk(clk),
+        .reset(reset),
+        .start(state == DIVIDE),
+        .numerator(sum),
+        .denominator(information),
+        .busy(divider_busy),
+        .quotient(quotient)
+    );
+
+    carma_history history (
+        .clk(clk),
+        .write(state == RECORD),
+        .write_address({entry, word}),
+        .write_data(now),
+        .read_address(past_address),
+        .read_data(past)
+    );
+
+    always @* begin
+        factor_a = {now_position[31], now_position};
+        factor_b = TICK_S;
+        config_address = {path, word};
+        case (state)
+            TRUST_IMU, TRUST: config_address = {path, 3'd7};
+            STEP_MULTIPLY: factor_a = {acceleration[axis*32+31], acceleration[axis*32+:32]};
+            PREDICT_MULTIPLY: factor_a = {now_velocity[31], now_velocity} + {step[31], step[31], step[31:1]};
+            WEIGH: begin
+                factor_a = {other[31], other} - {now[31], now};
+                factor_b = {2'b00, config_data[15:0]};
+            end
+            LOCATE: config_address = {path, 3'd6};
+            default: ;
+        endcase
+    end
+
+    always @(posedge clk) product <= factor_a * factor_b;
+
+    assign busy = state != IDLE;
+
+    always @(posedge clk) begin
+        if (reset) begin
+            state <= IDLE;
+            path <= 0;
+            axis <= 0;
+            rate <= 0;
+            entry <= 0;
+            filled <= 0;
+            sum <= 0;
+            information <= 0;
+            past_address <= 0;
+            position <= 0;
+            velocity <= 0;
+            velocity_step <= 0;
+            displacement <= 0;
+            usable <= 0;
+        end else begin
+            case (state)
+                IDLE: begin
+                    axis <= 0;
+                    rate <= 1'b0;
+                    if (prepare) begin
+                        path <= 3'd0;
+                        state <= TRUST_IMU;
+                        if (seed) begin
+                            position <= seed_position;
+                            velocity <= seed_velocity;
+                            displacement <= 0;
+                            filled <= 0;
+                        end
+                    end else if (fuse) begin
+                        path <= 3'd1;
+                        state <= TRUST;
+                    end
+                end
+                TRUST_IMU: begin
+                    // Acceleration has no second source: a surprising one is still used, a missing one is not.
+                    usable[0] <= fresh;
+                    state <= STEP_MULTIPLY;
+                end
+                STEP_MULTIPLY: state <= STEP_STORE;
+                STEP_STORE: begin
+                    velocity_step[axis*32+:32] <= usable[0] ? saturate(round_shift(product_wide, 6'd24)) : 32'd0;
+                    state <= PREDICT_MULTIPLY;
+                end
+                PREDICT_MULTIPLY: state <= PREDICT_STORE;
+                PREDICT_STORE: begin
+                    position[axis*32+:32] <= saturate(widen(now_position) + round_shift(product_wide, 6'd24));
+                    velocity[axis*32+:32] <= saturate(widen(now_velocity) + widen(step));
+                    axis <= axis + 2'd1;
+                    state <= axis == 2'd2 ? IDLE : STEP_MULTIPLY;
+                end
+                TRUST: begin
+                    usable[path] <= fresh && consistent;
+                    path <= path == 3'd4 ? 3'd0 : path + 3'd1;
+                    state <= path == 3'd4 ? PRIOR : TRUST;
+                end
+                PRIOR: begin
+                    sum <= 0;
+                    information <= {3'd0, config_data[15:0]};
+                    path <= 3'd1;
+                    state <= WEIGH;
+                end
+                WEIGH: state <= ADD;
+                ADD: begin
+                    if (counts) begin
+                        sum <= sum + {{2{product[50]}}, product};
+                        information <= information + {3'd0, config_data[15:0]};
+                    end
+                    path <= path == 3'd4 ? 3'd0 : path + 3'd1;
+                    state <= path == 3'd4 ? DIVIDE : WEIGH;
+                end
+                DIVIDE: state <= WAIT;
+                WAIT:
+                if (!divider_busy) begin
+                    if (information != 0) begin
+                        if (rate) velocity[axis*32+:32] <= saturate(widen(now) + {{30{quotient[33]}}, quotient});
+                        else position[axis*32+:32] <= saturate(widen(now) + {{30{quotient[33]}}, quotient});
+                    end
+                    axis <= axis == 2'd2 ? 2'd0 : axis + 2'd1;
+                    rate <= axis == 2'd2 ? !rate : rate;
+                    state <= axis == 2'd2 && rate ? RECORD : PRIOR;
+                end
+                RECORD: begin
+                    axis <= axis == 2'd2 ? 2'd0 : axis + 2'd1;
+                    rate <= axis == 2'd2 ? !rate : rate;
+                    if (axis == 2'd2 && rate) begin
+                        path <= 3'd1;
+                        state <= LOCATE;
+                    end
+                end
+                LOCATE: begin
+                    past_address <= {entry - delay, {1'b0, axis} + (measures_velocity ? 3'd3 : 3'd0)};
+                    state <= READ;
+                end
+                READ: state <= MOVED;
+                MOVED: begin
+                    displacement[element*32+:32] <= saturate(widen(measured_now) - widen(past));
+                    axis <= axis == 2'd2 ? 2'd0 : axis + 2'd1;
+                    if (axis == 2'd2) begin
+                        path <= path + 3'd1;
+                        if (path == 3'd4) begin
+                            entry <= entry + 7'd1;
+                            if (filled != 7'd127) filled <= filled + 7'd1;
+                        end
+                    end
+                    state <= axis == 2'd2 && path == 3'd4 ? IDLE : LOCATE;
+                end
+            endcase
+        end
+    end
+
+endmodule
+
+`default_nettype wire
