@@ -70,6 +70,8 @@ def _path_bench(index: int) -> Bench:
 BENCHES = (
     Bench("clock_gate", "bench_clock_gate", "carma_clock_gate"),
     *(_path_bench(index) for index in range(len(PATHS))),
+    Bench("registers", "bench_registers", "carma_top"),
+    Bench("stress", "bench_stress", "carma_top"),
 )
 
 
@@ -160,6 +162,7 @@ def run(bench: Bench, simulator: str, folder: Path, full: bool, seed: int, cover
 
     place = folder.resolve() / simulator / bench.name
     place.mkdir(parents=True, exist_ok=True)
+    build = folder.resolve() / simulator / "-".join(["build", bench.toplevel, *map(str, bench.parameters.values())])
     results = place / "results.xml"
     results.unlink(missing_ok=True)
     around = verilator_environment() if simulator == "verilator" else nullcontext()
@@ -173,15 +176,15 @@ def run(bench: Bench, simulator: str, folder: Path, full: bool, seed: int, cover
                 hdl_toplevel=bench.toplevel,
                 parameters=dict(bench.parameters),
                 build_args=_build_arguments(simulator, coverage),
-                build_dir=place / "build",
-                always=_stale(place / "build"),
+                build_dir=build,
+                always=_stale(build),
                 timescale=("1ns", "1ps"),
                 log_file=place / "build.log",
             )
             runner.test(
                 hdl_toplevel=bench.toplevel,
                 test_module=f"haltere.fpga.tb.{bench.module}",
-                build_dir=place / "build",
+                build_dir=build,
                 test_dir=place,
                 results_xml=str(results),
                 seed=seed,

@@ -15,18 +15,22 @@ _MEMORY_START = 0x100
 
 
 class GoldenDevice:
-    """One device, as `haltere.fpga.device.Device` describes it."""
+    """One device, as `haltere.fpga.device.Device` describes it.
+
+    Attributes:
+      core: what is behind the registers.
+    """
 
     def __init__(self) -> None:
         self._memory = WordMemory()
-        self._core = Core(self._memory)
+        self.core = Core(self._memory)
         self._high: dict[int, int] = {}
         self._readers: dict[int, Callable[[], int]] = {}
         self._writers: dict[int, Callable[[int], None]] = {
             offset("CONTROL"): self._control,
-            offset("HEARTBEAT"): lambda value: self._core.governor.heartbeat(),
-            offset("RELOAD"): lambda value: self._core.ask_reload(value & ALL_PATHS, bool(value >> 8 & 1)),
-            offset("CLASSIFY"): lambda value: self._core.classify(),
+            offset("HEARTBEAT"): lambda value: self.core.governor.heartbeat(),
+            offset("RELOAD"): lambda value: self.core.ask_reload(value & ALL_PATHS, bool(value >> 8 & 1)),
+            offset("CLASSIFY"): lambda value: self.core.classify(),
             offset("PUSH"): self._push,
         }
         self._map_design()
@@ -35,16 +39,16 @@ class GoldenDevice:
 
     def push(self, path: int, raw: Sequence[int]) -> None:
         """Hands a sample to a path's port: its number, and one int16 code a channel."""
-        self._core.push(path, raw)
+        self.core.push(path, raw)
 
     def advance(self, ticks: int) -> None:
         """Works that many ticks."""
-        self._core.advance(ticks)
+        self.core.advance(ticks)
 
     def write(self, address: int, value: int) -> None:
         """Writes the word at a byte offset; one that cannot be written ignores it."""
         self._memory.write(address, value)
-        self._core.stale |= address >= _MEMORY_START
+        self.core.stale |= address >= _MEMORY_START
         if address in self._writers:
             self._writers[address](value)
 
@@ -56,14 +60,14 @@ class GoldenDevice:
 
     def _control(self, value: int) -> None:
         if value & 1:
-            self._core.reset()
+            self.core.reset()
             self._high.clear()
 
     def _push(self, value: int) -> None:
         if value < len(PATHS):
             words = [self._memory.get("SAMPLE", index) for index in range(4)]
             codes = [signed(word >> shift, 16) for word in words for shift in (0, 16)]
-            self._core.push(value, codes[: PATHS[value].channels])
+            self.core.push(value, codes[: PATHS[value].channels])
 
     def _map_pair(self, low: int, count: Callable[[], int]) -> None:
         def read_low() -> int:
@@ -74,7 +78,7 @@ class GoldenDevice:
         self._readers[low + 4] = lambda: self._high.get(low, 0)
 
     def _map_design(self) -> None:
-        core = self._core
+        core = self.core
         words: dict[str, Callable[[], int]] = {
             "ID": lambda: registers.ID,
             "VERSION": lambda: registers.VERSION,
@@ -94,7 +98,7 @@ class GoldenDevice:
             self._readers[offset("VELOCITY", axis)] = lambda axis=axis: int(core.fuser.velocity[axis])  # type: ignore[misc]
 
     def _map_path(self, path: int) -> None:
-        core, bit = self._core, 1 << path
+        core, bit = self.core, 1 << path
         words: dict[str, Callable[[], int]] = {
             "SAMPLES": lambda: int(core.paths[path].state.samples),
             "DROPPED": lambda: core.paths[path].dropped,
