@@ -65,7 +65,7 @@ MAP = (
     Register("POSITION", 0x090, "r", "fused x, y, z, m, Q12.20; constant while STATUS[9] is 0", count=3),
     Register("VELOCITY", 0x0A0, "r", "fused x, y, z, m/s, Q12.20", count=3),
     Register("CLASSIFY", 0x0C0, "w", "any value: classify FEATURES; ignored while the classifier is busy"),
-    Register("REQUANTISE", 0x0C4, "rw", "hidden layer's multiplier [15:0] and shift [21:16]"),
+    Register("REQUANTISE", 0x0C4, "rw", "hidden layer's multiplier [15:0] and shift [20:16]"),
     Register("MARGIN_MIN", 0x0C8, "rw", "least margin of a known context"),
     Register("HYSTERESIS", 0x0CC, "rw", "classifications running that a context must win, 8 bits", 3),
     Register("BEST", 0x0D0, "r", "class of the greatest score"),
@@ -101,8 +101,10 @@ PATH_MAP = (
     Register("OVERFLOWS", 0x110, "r", "samples that found the queue full"),
     Register("REJECTED", 0x114, "r", "samples with the code 0x8000 in a channel"),
     Register("SWITCHES", 0x118, "r", "times that the path was switched on or off"),
-    Register("STATE", 0x11C, "r", "valid [31], awake [30], usable [29], queued [19:16], age in ticks [15:0]"),
-    Register("NIS", 0x120, "r", "running mean of the normalised innovation squared, Q8"),
+    Register(
+        "STATE", 0x11C, "r", "valid [31], awake [30], usable [29], consistent [28], queued [19:16], age in ticks [15:0]"
+    ),
+    Register("NIS", 0x120, "r", "running mean of the normalised innovation squared against the fused state, Q8"),
     Register("NIS_SUM", 0x124, "r", "sum over all samples, Q8, wraps"),
     Register("REPEATS", 0x128, "r", "samples running that were equal to the one before"),
     Register("INNOVATION", 0x130, "r", "of the last sample, Q12.20", count=3),

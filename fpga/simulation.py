@@ -71,6 +71,7 @@ BENCHES = (
     Bench("clock_gate", "bench_clock_gate", "carma_clock_gate"),
     *(_path_bench(index) for index in range(len(PATHS))),
     Bench("registers", "bench_registers", "carma_top"),
+    Bench("classifier", "bench_classifier", "carma_top"),
     Bench("stress", "bench_stress", "carma_top"),
 )
 
@@ -134,8 +135,8 @@ def verilator_environment() -> Iterator[None]:
 def _build_arguments(simulator: str, coverage: bool) -> list[str]:
     if simulator == "icarus":
         return []
-    # The second pair: the wheel's make rules name a precompiled header in a way that g++ takes for an object file.
-    arguments = ["-Wall", "-O3", "-CFLAGS", "-O1", "-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"]
+    # In one file: with several, the wheel's make rules name a precompiled header that g++ takes for an object file.
+    arguments = ["-Wall", "-O3", "--output-split", "0"]
     return [*arguments, "--coverage-line", "--coverage-toggle"] if coverage else arguments
 
 

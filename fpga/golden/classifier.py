@@ -21,7 +21,7 @@ class ClassifierConfig:
       class_weight: (16, 32), int8.
       class_bias: (16,), int24.
       multiplier: of the hidden layer's sums, 16 bits unsigned.
-      shift: right shift after it, 6 bits.
+      shift: right shift after it, 5 bits.
     """
 
     hidden_weight: Words

@@ -97,7 +97,9 @@ class Core:
             here = index != IMU
             path.reload(self.fuser.position[axes] * here, self.fuser.velocity[axes] * here)
         else:
-            path.work(self._configs[index], self.fuser.velocity_step[axes], self.fuser.displacement[index, axes])
+            fused = self.fuser.position[axes], self.fuser.velocity[axes]
+            moved = self.fuser.displacement[index, axes]
+            path.work(self._configs[index], self.fuser.velocity_step[axes], fused, moved)
 
     def _configure(self) -> None:
         memory = self.memory

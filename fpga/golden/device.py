@@ -109,6 +109,7 @@ class GoldenDevice:
                 int(core.paths[path].state.valid) << 31
                 | bool(core.governor.awake & bit) << 30
                 | int(core.fuser.usable[path]) << 29
+                | int(core.fuser.consistent[path]) << 28
                 | len(core.paths[path].queue) << 16
                 | int(core.paths[path].state.age)
             ),

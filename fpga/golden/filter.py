@@ -50,7 +50,7 @@ class FilterState:
       innovation: (..., axes), of the last sample, Q12.20.
       valid: (...,), a sample has been filtered since reset or reload.
       age: (...,), ticks since the last filtered sample, at most 65535.
-      nis, nis_sum: (...,), running mean and sum of the normalised innovation squared, Q8.
+      nis, nis_sum: (...,), running mean and sum of the normalised innovation squared against the fused state, Q8.
       samples, rejected, repeats: (...,), counts.
       previous: (..., channels), the last raw sample.
     """
@@ -123,7 +123,13 @@ def predict(path: Path, state: FilterState, velocity_step: Words, where: Flags) 
 
 
 def update(
-    path: Path, config: FilterConfig, state: FilterState, raw: Words, displacement: Words, where: Flags
+    path: Path,
+    config: FilterConfig,
+    state: FilterState,
+    raw: Words,
+    fused: tuple[Words, Words],
+    displacement: Words,
+    where: Flags,
 ) -> FilterState:
     """Blends one sample in.
 
@@ -132,6 +138,8 @@ def update(
       config: calibration and gains.
       state: before.
       raw: (..., channels), int16 codes; a sample with the code -32768 is rejected.
+      fused: position and velocity, (..., axes) each, Q12.20, by which the sample's consistency is judged; of no
+        account to a filter that does not predict, which is judged by its own state.
       displacement: (..., axes), motion since the sample was measured, Q12.20.
       where: (...,), elements of the batch that have a sample.
     """
@@ -146,11 +154,15 @@ def update(
         channels = np.concatenate([flow, raw[..., 2:]], axis=-1)
     total = (channels[..., None, :] * config.calibration).sum(axis=-1)
     measured = saturate(round_shift(total, 8) + config.offset)
-    expected = np.where(np.array(path.velocity), state.velocity, state.position)
+    is_velocity = np.array(path.velocity)
+    expected = np.where(is_velocity, state.velocity, state.position)
     residual = saturate(measured - expected + displacement)
 
-    narrow = np.clip(residual, -_NARROW, _NARROW - 1)
-    axis_nis = np.clip((((narrow * narrow) >> 20) * config.precision) >> 22, 0, _NIS_MAX)
+    judge = np.where(is_velocity, fused[1], fused[0]) if path.predicts else expected
+    surprise = saturate(measured - judge + displacement)
+    narrow = np.minimum(np.maximum(surprise, -_NARROW), _NARROW - 1)
+    scaled = (((narrow * narrow) >> 20) * config.precision) >> 22
+    axis_nis = np.minimum(np.maximum(scaled, 0), _NIS_MAX)
     sample_nis = np.minimum(axis_nis.sum(axis=-1), _NIS_MAX)
 
     axes = good[..., None]

@@ -16,7 +16,7 @@ _LOWEST, _HIGHEST = -(2**31), 2**31 - 1
 
 def saturate(value: Words) -> Words:
     """Clamps to 32 bits."""
-    return np.clip(value, _LOWEST, _HIGHEST)
+    return np.minimum(np.maximum(value, _LOWEST), _HIGHEST)
 
 
 def round_shift(value: Words, bits: int) -> Words:

@@ -34,7 +34,7 @@ class FuserConfig:
       information_position, information_velocity: (5, 3), weights, 16 bits.
       delay: (5,), ticks from a sample's measurement to its arrival.
       age_max: (5,), ticks without a sample after which a path does not count.
-      nis_max: (5,), running mean of the NIS above which a path does not count, Q8.
+      nis_max: (5,), running mean of the NIS above which a path keeps a 256th of its weight, Q8.
     """
 
     information_position: Words
@@ -53,6 +53,7 @@ class FuserState:
       velocity_step: (..., 3), change of velocity in this tick, Q12.20.
       displacement: (..., 5, 3), motion since each path's samples were measured, Q12.20.
       usable: (..., 5), paths that counted in the last tick.
+      consistent: (..., 5), of those, the ones that counted in full.
       history: (..., 128, 6), position and velocity at the last ticks, a ring.
       entry: (...,), place of the next tick in the ring.
       filled: (...,), ticks in the ring, at most 127.
@@ -63,6 +64,7 @@ class FuserState:
     velocity_step: Words
     displacement: Words
     usable: Flags
+    consistent: Flags
     history: Words
     entry: Words
     filled: Words
@@ -76,6 +78,7 @@ def initial_state(batch: tuple[int, ...] = ()) -> FuserState:
         velocity_step=np.zeros((*batch, 3), np.int64),
         displacement=np.zeros((*batch, len(PATHS), 3), np.int64),
         usable=np.zeros((*batch, len(PATHS)), np.bool_),
+        consistent=np.zeros((*batch, len(PATHS)), np.bool_),
         history=np.zeros((*batch, HISTORY, 6), np.int64),
         entry=np.zeros(batch, np.int64),
         filled=np.zeros(batch, np.int64),
@@ -98,14 +101,16 @@ def predict(config: FuserConfig, state: FuserState, imu: FilterState) -> FuserSt
     """Moves the fused state over one tick with the IMU's acceleration; with none, if the IMU has fallen silent."""
     fresh = imu.valid & (imu.age <= config.age_max[IMU])
     step = np.where(fresh[..., None], saturate(round_shift(imu.velocity * TICK_S, 24)), 0)
-    usable = state.usable.copy()
+    usable, consistent = state.usable.copy(), state.consistent.copy()
     usable[..., IMU] = fresh
+    consistent[..., IMU] = imu.nis <= config.nis_max[IMU]
     return replace(
         state,
         position=saturate(state.position + round_shift((state.velocity + (step >> 1)) * TICK_S, 24)),
         velocity=saturate(state.velocity + step),
         velocity_step=step,
         usable=usable,
+        consistent=consistent,
     )
 
 
@@ -115,6 +120,12 @@ def _mean(now: Words, prior: Words, others: Words, information: Words) -> Words:
     weighted = ((others - now[..., None, :]) * information).sum(axis=-2)
     quotient = np.sign(weighted) * (np.abs(weighted) // np.maximum(total, 1))
     return np.where(total > 0, saturate(now + quotient), now)
+
+
+def _weights(information: Words, consistent: Flags) -> Words:
+    """Returns the information (4, 3) of the paths, (..., 4, 3), those that are not consistent (..., 4) cut down."""
+    little = np.where(information > 0, np.maximum(information >> 8, 1), 0)
+    return np.where(consistent[..., None], information, little)
 
 
 def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...], awake: Flags) -> FuserState:
@@ -127,14 +138,14 @@ def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...],
       awake: (..., 5), paths whose clock runs.
     """
     batch = state.entry.shape
-    usable = state.usable.copy()
+    usable, consistent = state.usable.copy(), state.consistent.copy()
     position = np.zeros((*batch, len(PATHS), 3), np.int64)
     velocity = np.zeros((*batch, len(PATHS), 3), np.int64)
     for index, (path, other) in enumerate(zip(PATHS, paths, strict=True)):
         if index == IMU:
             continue
-        fresh = other.valid & (other.age <= config.age_max[index]) & (other.nis <= config.nis_max[index])
-        usable[..., index] = fresh & awake[..., index]
+        usable[..., index] = other.valid & (other.age <= config.age_max[index]) & awake[..., index]
+        consistent[..., index] = other.nis <= config.nis_max[index]
         position[..., index, path.axes[0] : path.axes[-1] + 1] = other.position
         velocity[..., index, path.axes[0] : path.axes[-1] + 1] = other.velocity
     counts = (usable[..., None] & _COVERS)[..., 1:, :]
@@ -142,13 +153,13 @@ def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...],
         state.position,
         config.information_position[0],
         position[..., 1:, :],
-        counts * config.information_position[1:],
+        counts * _weights(config.information_position[1:], consistent[..., 1:]),
     )
     new_velocity = _mean(
         state.velocity,
         config.information_velocity[0],
         velocity[..., 1:, :],
-        counts * config.information_velocity[1:],
+        counts * _weights(config.information_velocity[1:], consistent[..., 1:]),
     )
 
     now = np.concatenate([new_position, new_velocity], axis=-1)
@@ -164,6 +175,7 @@ def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...],
         position=new_position,
         velocity=new_velocity,
         usable=usable,
+        consistent=consistent,
         history=history,
         displacement=displacement,
         entry=(state.entry + 1) % HISTORY,

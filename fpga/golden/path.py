@@ -47,15 +47,18 @@ class GoldenPath:
         self.dropped += len(self.queue)
         self.queue.clear()
 
-    def work(self, config: kalman.FilterConfig, velocity_step: Words, displacement: Words) -> None:
+    def work(
+        self, config: kalman.FilterConfig, velocity_step: Words, fused: tuple[Words, Words], displacement: Words
+    ) -> None:
         """Works a tick: prediction, then every queued sample.
 
         Args:
           config: calibration and gains.
           velocity_step: (axes,), change of velocity in the tick, Q12.20.
+          fused: the fuser's prediction of position and velocity, (axes,) each, Q12.20.
           displacement: (axes,), motion since the samples were measured, Q12.20.
         """
         self.state = kalman.predict(self.path, self.state, velocity_step, _YES)
         while self.queue:
             raw = np.array(self.queue.popleft(), np.int64)
-            self.state = kalman.update(self.path, config, self.state, raw, displacement, _YES)
+            self.state = kalman.update(self.path, config, self.state, raw, fused, displacement, _YES)

@@ -11,7 +11,7 @@ _BITS = {
     "FORCE": 5,
     "DWELL": 16,
     "WATCHDOG": 16,
-    "REQUANTISE": 22,
+    "REQUANTISE": 21,
     "HYSTERESIS": 8,
     "MASK": 5,
     "BIAS": 24,

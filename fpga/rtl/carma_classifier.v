@@ -12,14 +12,12 @@ module carma_classifier (
 
     input  wire       [127:0] features,       // int8, feature 0 in the low byte; constant while busy
     input  wire        [15:0] multiplier,     // hidden unit = min(127, ReLU(sum) * multiplier / 2^shift)
-    input  wire        [ 5:0] shift,
+    input  wire        [ 4:0] shift,
     output wire        [ 5:0] bias_address,   // 0..31 hidden units, 32..47 classes
     input  wire signed [23:0] bias,
     output wire        [ 9:0] weight_address, // unit by unit, the hidden layer first
     input  wire signed [ 7:0] weight          // one cycle later
 );
-
-    `include "fixed.vh"
 
     localparam [2:0] IDLE = 0, BIAS = 1, MULTIPLY = 2, SCALE = 3, STORE = 4, COMPARE = 5, FINISH = 6;
 
@@ -31,14 +29,18 @@ module carma_classifier (
     reg signed [25:0] sum;
     reg signed [25:0] greatest;
     reg signed [25:0] second;
-    reg signed [42:0] scaled;
+    reg [41:0] scaled;
     reg [255:0] hidden;
 
     wire signed [7:0] input_value = layer ? hidden[index*8+:8] : features[index[3:0]*8+:8];
     wire signed [15:0] product = input_value * weight;
     wire last = layer ? index == 5'd31 : index == 5'd15;
-    wire signed [25:0] positive = sum[25] ? 26'sd0 : sum;
-    wire signed [63:0] rounded = round_shift({{21{scaled[42]}}, scaled}, shift);
+    wire [24:0] positive = sum[25] ? 25'd0 : sum[24:0];
+    // The sum is not negative here. A bit more than asked for is kept, to round half upwards.
+    wire [42:0] shifted = {scaled, 1'b0} >> shift;
+    wire [7:0] rounded = |shifted[42:8] ? 8'd127 : {1'b0, shifted[7:1]} + {7'd0, shifted[0]};
+
+    integer j;
 
     assign busy = state != IDLE;
     assign bias_address = {layer, unit};
@@ -81,11 +83,12 @@ module carma_classifier (
                     if (last) state <= layer ? COMPARE : SCALE;
                 end
                 SCALE: begin
-                    scaled <= positive * $signed({1'b0, multiplier});
+                    scaled <= {17'd0, positive} * {26'd0, multiplier};
                     state <= STORE;
                 end
                 STORE: begin
-                    hidden[unit*8+:8] <= rounded > 64'sd127 ? 8'd127 : rounded[7:0];
+                    for (j = 0; j < 32; j = j + 1)
+                        if ({27'd0, unit} == j) hidden[j*8+:8] <= rounded[7] ? 8'd127 : rounded;
                     unit <= unit + 5'd1;
                     layer <= unit == 5'd31;
                     state <= BIAS;

@@ -1,6 +1,7 @@
 // Steady-state Kalman filter of up to three axes, worked by one multiplier. One `start` is one 2 ms tick: the state
 // is predicted (or reloaded from the fuser), then every sample that was queued at the tick is calibrated, compared
-// with the state at the time it was measured, and blended in with constant gains.
+// with the state at the time it was measured, and blended in with constant gains. How surprising it was is judged
+// by the fused state: a filter that has followed a lying sensor finds its lies no longer surprising.
 `default_nettype none
 
 module carma_filter #(
@@ -46,45 +47,78 @@ module carma_filter #(
     localparam signed [24:0] TICK_S = 25'sd33554;      // 1/500 s, Q24
     localparam [15:0] INVALID = 16'h8000;              // the code that no converter sends for a measurement
 
-    localparam [3:0] IDLE = 0, PREDICT_MULTIPLY = 1, PREDICT_ADD = 2, FETCH = 3, CHECK = 4, RATE_MULTIPLY = 5,
-        RATE_STORE = 6, CALIBRATE_MULTIPLY = 7, CALIBRATE_ADD = 8, OFFSET = 9, SQUARE = 10, SCALE = 11,
-        ACCUMULATE = 12, CORRECT_VELOCITY = 13, CORRECT = 14, DISCARD = 15;
+    localparam [4:0] IDLE = 0, DISCARD = 1, PREDICT_MULTIPLY = 2, PREDICT_ADD = 3, FETCH = 4, CHECK = 5,
+        RATE_MULTIPLY = 6, RATE_STORE = 7, CALIBRATE_MULTIPLY = 8, CALIBRATE_ADD = 9, OFFSET = 10, COMPARE = 11,
+        JUDGE = 12, SQUARE = 13, SCALE = 14, ACCUMULATE = 15, CORRECT_POSITION = 16, CORRECT_VELOCITY = 17;
 
-    reg  [                   3:0] state;
+    reg  [                   4:0] state;
     reg  [                   1:0] axis;
     reg  [                   2:0] channel;
     reg  [                   3:0] remaining;
-    reg signed [            63:0] sum;
+    reg signed [            51:0] sum;
+    reg signed [            31:0] measured;
     reg signed [            31:0] residual;
+    reg signed [            31:0] surprise;
     reg  [                  25:0] sample_nis;
     reg  [       CHANNELS*16-1:0] previous;
     reg  [       CHANNELS*24-1:0] channels;
 
-    reg signed [            31:0] factor_a;
-    reg signed [            24:0] factor_b;
-    reg signed [            56:0] product;
-
-    wire signed [24:0] coefficient = config_data[24:0];
     wire signed [31:0] position = state_position[axis*32+:32];
     wire signed [31:0] velocity = state_velocity[axis*32+:32];
     wire signed [31:0] step = velocity_step[axis*32+:32];
     wire signed [31:0] moved = displacement[axis*32+:32];
     wire signed [31:0] expected = VELOCITY[axis] ? velocity : position;
-    wire signed [63:0] product_wide = {{7{product[56]}}, product};
+    wire signed [31:0] fused_position = seed_position[axis*32+:32];
+    wire signed [31:0] fused_velocity = seed_velocity[axis*32+:32];
+    wire signed [31:0] fused = VELOCITY[axis] ? fused_velocity : fused_position;
 
-    // The residual that is squared fits the multiplier's narrow side: +-16 m or m/s.
-    wire signed [24:0] residual_narrow = residual > 32'sd16777215 ? 25'sd16777215 :
-        residual < -32'sd16777216 ? -25'sd16777216 : residual[24:0];
-    wire signed [31:0] measured = saturate(round_shift(sum, 6'd8) + widen(config_data));
-    wire signed [63:0] scaled = product_wide >>> 22;
-    wire [23:0] axis_nis = scaled < 0 ? 24'd0 : scaled > 64'sd16777215 ? 24'hffffff : scaled[23:0];
+    // One multiplier, its result a cycle later.
+    reg signed [31:0] factor_a;
+    reg signed [24:0] factor_b;
+    reg signed [56:0] product;
+    wire signed [24:0] coefficient = config_data[24:0];
+    always @(posedge clk) product <= factor_a * factor_b;
+
+    // One rounding adder: a shift by n that rounds half upwards adds the bit below.
+    reg signed [47:0] addend;
+    reg round_up;
+    reg signed [31:0] base;
+    always @* begin
+        base = state == CORRECT_VELOCITY ? velocity : position;
+        addend = {{7{product[56]}}, product[56:16]};
+        round_up = product[15];
+        if (state == PREDICT_ADD) begin
+            addend = {{15{product[56]}}, product[56:24]};
+            round_up = product[23];
+        end
+        if (state == OFFSET) begin
+            base = config_data;
+            addend = {{4{sum[51]}}, sum[51:8]};
+            round_up = sum[7];
+        end
+    end
+    wire signed [31:0] total = saturate(addend + widen(base) + {47'd0, round_up});
+
+    // One adder for the velocity: half a step on the way to the mean velocity of the tick, a whole one at its end.
+    wire signed [31:0] part_step = state == PREDICT_MULTIPLY ? {step[31], step[31:1]} : step;
+    wire signed [31:0] advanced = saturate(widen(velocity) + widen(part_step));
+
+    // One adder for both comparisons: with the filter's own state, then with the fused one.
+    wire signed [31:0] reference = state == JUDGE && PREDICT != 0 ? fused : expected;
+    wire signed [31:0] difference = saturate(widen(measured) - widen(reference) + widen(moved));
+
+    // What is squared fits the multiplier's narrow side: +-16 m or m/s.
+    wire signed [24:0] narrow = &surprise[31:24] || !(|surprise[31:24]) ? surprise[24:0] :
+        {surprise[31], {24{!surprise[31]}}};
+
+    wire [23:0] axis_nis = product[56] ? 24'd0 : |product[55:46] ? 24'hffffff : product[45:22];
     wire [23:0] clamped_nis = |sample_nis[25:24] ? 24'hffffff : sample_nis[23:0];
     // verilator lint_off UNUSEDSIGNAL
     wire [24:0] nis_error = {1'b0, clamped_nis} - {1'b0, nis}; // moves the mean by a sixteenth
     // verilator lint_on UNUSEDSIGNAL
 
     reg any_invalid;
-    integer k;
+    integer k, j;
     always @* begin
         any_invalid = 1'b0;
         for (k = 0; k < CHANNELS; k = k + 1) if (sample[k*16+:16] == INVALID) any_invalid = 1'b1;
@@ -96,7 +130,7 @@ module carma_filter #(
         config_address = {1'b0, axis, channel};
         case (state)
             PREDICT_MULTIPLY: begin
-                factor_a = saturate(widen(velocity) + (widen(step) >>> 1));
+                factor_a = advanced;
                 factor_b = TICK_S;
             end
             RATE_MULTIPLY: begin
@@ -106,24 +140,44 @@ module carma_filter #(
             CALIBRATE_MULTIPLY: factor_a = {{8{channels[channel*24+23]}}, channels[channel*24+:24]};
             OFFSET: config_address = 6'd24 + {4'd0, axis};
             SQUARE: begin
-                factor_a = {{7{residual_narrow[24]}}, residual_narrow};
-                factor_b = residual_narrow;
+                factor_a = {{7{narrow[24]}}, narrow};
+                factor_b = narrow;
             end
             SCALE: begin
                 factor_a = product[51:20];
                 config_address = 6'd36 + {4'd0, axis};
             end
             ACCUMULATE: config_address = 6'd28 + {4'd0, axis};
-            CORRECT_VELOCITY: config_address = 6'd32 + {4'd0, axis};
+            CORRECT_POSITION: config_address = 6'd32 + {4'd0, axis};
             default: ;
         endcase
     end
 
-    always @(posedge clk) product <= factor_a * factor_b;
-
     assign busy  = state != IDLE;
-    assign pop   = drain || state == CHECK;
     assign drain = state == DISCARD && remaining != 0;
+    assign pop   = drain || state == CHECK;
+
+    wire last_axis = {30'd0, axis} == AXES - 1;
+    wire write_position = state == PREDICT_ADD || state == CORRECT_POSITION;
+    wire write_velocity = state == PREDICT_ADD || state == CORRECT_VELOCITY;
+
+    always @(posedge clk) begin
+        if (reset) begin
+            state_position <= 0;
+            state_velocity <= 0;
+            innovation <= 0;
+        end else if (state == IDLE && start && reload) begin
+            state_position <= seed_position;
+            state_velocity <= seed_velocity;
+        end else begin
+            for (j = 0; j < AXES; j = j + 1)
+                if ({30'd0, axis} == j) begin
+                    if (write_position) state_position[j*32+:32] <= total;
+                    if (write_velocity) state_velocity[j*32+:32] <= state == PREDICT_ADD ? advanced : total;
+                    if (state == SQUARE) innovation[j*32+:32] <= residual;
+                end
+        end
+    end
 
     always @(posedge clk) begin
         if (reset) begin
@@ -132,13 +186,12 @@ module carma_filter #(
             channel <= 0;
             remaining <= 0;
             sum <= 0;
+            measured <= 0;
             residual <= 0;
+            surprise <= 0;
             sample_nis <= 0;
             previous <= 0;
             channels <= 0;
-            state_position <= 0;
-            state_velocity <= 0;
-            innovation <= 0;
             valid <= 0;
             age <= 16'hffff;
             nis <= 0;
@@ -153,8 +206,6 @@ module carma_filter #(
                     remaining <= pending;
                     axis <= 0;
                     if (reload) begin
-                        state_position <= seed_position;
-                        state_velocity <= seed_velocity;
                         valid <= 1'b0;
                         age <= 16'hffff;
                         nis <= 0;
@@ -171,11 +222,8 @@ module carma_filter #(
                 end
                 PREDICT_MULTIPLY: state <= PREDICT_ADD;
                 PREDICT_ADD: begin
-                    state_position[axis*32+:32] <=
-                        saturate(widen(position) + round_shift(product_wide, 6'd24));
-                    state_velocity[axis*32+:32] <= saturate(widen(velocity) + widen(step));
                     axis <= axis + 2'd1;
-                    state <= {30'd0, axis} == AXES - 1 ? FETCH : PREDICT_MULTIPLY;
+                    state <= last_axis ? FETCH : PREDICT_MULTIPLY;
                 end
                 FETCH: begin
                     axis <= 0;
@@ -198,41 +246,40 @@ module carma_filter #(
                 end
                 RATE_MULTIPLY: state <= RATE_STORE;
                 RATE_STORE: begin
-                    channels[axis*24+:24] <= product[33:10];
+                    for (j = 0; j < 2; j = j + 1) if ({30'd0, axis} == j) channels[j*24+:24] <= product[33:10];
                     axis <= axis == 2'd1 ? 2'd0 : 2'd1;
                     state <= axis == 2'd1 ? CALIBRATE_MULTIPLY : RATE_MULTIPLY;
                 end
                 CALIBRATE_MULTIPLY: state <= CALIBRATE_ADD;
                 CALIBRATE_ADD: begin
-                    sum <= sum + product_wide;
+                    sum <= sum + product[51:0];
                     channel <= channel + 3'd1;
                     state <= {29'd0, channel} == CHANNELS - 1 ? OFFSET : CALIBRATE_MULTIPLY;
                 end
                 OFFSET: begin
-                    residual <= saturate(widen(measured) - widen(expected) + widen(moved));
+                    measured <= total;
+                    state <= COMPARE;
+                end
+                COMPARE: begin
+                    residual <= difference;
+                    state <= JUDGE;
+                end
+                JUDGE: begin
+                    surprise <= difference;
                     state <= SQUARE;
                 end
-                SQUARE: begin
-                    innovation[axis*32+:32] <= residual;
-                    state <= SCALE;
-                end
+                SQUARE: state <= SCALE;
                 SCALE: state <= ACCUMULATE;
                 ACCUMULATE: begin
                     sample_nis <= sample_nis + {2'd0, axis_nis};
-                    state <= CORRECT_VELOCITY;
+                    state <= CORRECT_POSITION;
                 end
-                CORRECT_VELOCITY: begin
-                    state_position[axis*32+:32] <=
-                        saturate(widen(position) + round_shift(product_wide, 6'd16));
-                    state <= CORRECT;
-                end
-                CORRECT: begin
-                    state_velocity[axis*32+:32] <=
-                        saturate(widen(velocity) + round_shift(product_wide, 6'd16));
+                CORRECT_POSITION: state <= CORRECT_VELOCITY;
+                default: begin
                     axis <= axis + 2'd1;
                     channel <= 0;
                     sum <= 0;
-                    if ({30'd0, axis} == AXES - 1) begin
+                    if (last_axis) begin
                         valid <= 1'b1;
                         age <= 0;
                         samples <= samples + 32'd1;

@@ -29,7 +29,8 @@ module carma_fuser (
     output reg  [ 95:0] velocity,
     output reg  [ 95:0] velocity_step, // change of velocity in one tick
     output reg  [479:0] displacement,  // of position or velocity, as the path measures
-    output reg  [  4:0] usable
+    output reg  [  4:0] usable,
+    output reg  [  4:0] consistent     // the running mean of the NIS is within its limit
 );
 
     `include "fixed.vh"
@@ -62,15 +63,20 @@ module carma_fuser (
     wire signed [31:0] measured_now = measures_velocity ? now_velocity : now_position;
     wire counts = usable[path] && COVERS[element];
 
+    // An inconsistent path keeps a 256th of its weight: little beside a consistent one, but if it is the only one
+    // left, the fused state comes to it in the end instead of drifting away for good.
+    wire [15:0] full_weight = config_data[15:0];
+    wire [15:0] weight = consistent[path] || full_weight == 0 ? full_weight :
+        full_weight[15:8] == 0 ? 16'd1 : {8'd0, full_weight[15:8]};
+
     reg signed [32:0] factor_a;
     reg signed [17:0] factor_b;
     reg signed [50:0] product;
-    wire signed [63:0] product_wide = {{13{product[50]}}, product};
 
     wire [15:0] max_age = config_data[15:0];
     wire [15:0] nis_limit = config_data[31:16];
     wire fresh = path_valid[path] && path_awake[path] && path_age[path*16+:16] <= max_age;
-    wire consistent = path_nis[path*24+:24] <= {8'd0, nis_limit};
+    wire agrees = path_nis[path*24+:24] <= {8'd0, nis_limit};
 
     wire [6:0] delay = config_data > {25'd0, filled} ? filled : config_data[6:0];
     reg  [9:0] past_address;
@@ -108,7 +114,7 @@ module carma_fuser (
             PREDICT_MULTIPLY: factor_a = {now_velocity[31], now_velocity} + {step[31], step[31], step[31:1]};
             WEIGH: begin
                 factor_a = {other[31], other} - {now[31], now};
-                factor_b = {2'b00, config_data[15:0]};
+                factor_b = {2'b00, weight};
             end
             LOCATE: config_address = {path, 3'd6};
             default: ;
@@ -118,6 +124,15 @@ module carma_fuser (
     always @(posedge clk) product <= factor_a * factor_b;
 
     assign busy = state != IDLE;
+
+    // A shift by 24 that rounds half upwards; what has gone through the tick's length fits in a word.
+    wire signed [31:0] rounded = {{5{product[50]}}, product[50:24]} + {31'd0, product[23]};
+    wire signed [31:0] step_next = usable[0] ? rounded : 32'sd0;
+    wire signed [31:0] position_next = saturate(widen(now_position) + widen(rounded));
+    wire signed [31:0] velocity_next = saturate(widen(now_velocity) + widen(step));
+    wire signed [31:0] fused_next = saturate(widen(now) + {{14{quotient[33]}}, quotient});
+    wire signed [31:0] moved_next = saturate(widen(measured_now) - widen(past));
+    integer j;
 
     always @(posedge clk) begin
         if (reset) begin
@@ -135,6 +150,7 @@ module carma_fuser (
             velocity_step <= 0;
             displacement <= 0;
             usable <= 0;
+            consistent <= 0;
         end else begin
             case (state)
                 IDLE: begin
@@ -155,24 +171,28 @@ module carma_fuser (
                     end
                 end
                 TRUST_IMU: begin
-                    // Acceleration has no second source: a surprising one is still used, a missing one is not.
                     usable[0] <= fresh;
+                    consistent[0] <= agrees;
                     state <= STEP_MULTIPLY;
                 end
                 STEP_MULTIPLY: state <= STEP_STORE;
                 STEP_STORE: begin
-                    velocity_step[axis*32+:32] <= usable[0] ? saturate(round_shift(product_wide, 6'd24)) : 32'd0;
+                    for (j = 0; j < 3; j = j + 1) if ({30'd0, axis} == j) velocity_step[j*32+:32] <= step_next;
                     state <= PREDICT_MULTIPLY;
                 end
                 PREDICT_MULTIPLY: state <= PREDICT_STORE;
                 PREDICT_STORE: begin
-                    position[axis*32+:32] <= saturate(widen(now_position) + round_shift(product_wide, 6'd24));
-                    velocity[axis*32+:32] <= saturate(widen(now_velocity) + widen(step));
+                    for (j = 0; j < 3; j = j + 1)
+                        if ({30'd0, axis} == j) begin
+                            position[j*32+:32] <= position_next;
+                            velocity[j*32+:32] <= velocity_next;
+                        end
                     axis <= axis + 2'd1;
                     state <= axis == 2'd2 ? IDLE : STEP_MULTIPLY;
                 end
                 TRUST: begin
-                    usable[path] <= fresh && consistent;
+                    usable[path] <= fresh;
+                    consistent[path] <= agrees;
                     path <= path == 3'd4 ? 3'd0 : path + 3'd1;
                     state <= path == 3'd4 ? PRIOR : TRUST;
                 end
@@ -186,7 +206,7 @@ module carma_fuser (
                 ADD: begin
                     if (counts) begin
                         sum <= sum + {{2{product[50]}}, product};
-                        information <= information + {3'd0, config_data[15:0]};
+                        information <= information + {3'd0, weight};
                     end
                     path <= path == 3'd4 ? 3'd0 : path + 3'd1;
                     state <= path == 3'd4 ? DIVIDE : WEIGH;
@@ -194,10 +214,11 @@ module carma_fuser (
                 DIVIDE: state <= WAIT;
                 WAIT:
                 if (!divider_busy) begin
-                    if (information != 0) begin
-                        if (rate) velocity[axis*32+:32] <= saturate(widen(now) + {{30{quotient[33]}}, quotient});
-                        else position[axis*32+:32] <= saturate(widen(now) + {{30{quotient[33]}}, quotient});
-                    end
+                    for (j = 0; j < 3; j = j + 1)
+                        if (information != 0 && {30'd0, axis} == j) begin
+                            if (rate) velocity[j*32+:32] <= fused_next;
+                            else position[j*32+:32] <= fused_next;
+                        end
                     axis <= axis == 2'd2 ? 2'd0 : axis + 2'd1;
                     rate <= axis == 2'd2 ? !rate : rate;
                     state <= axis == 2'd2 && rate ? RECORD : PRIOR;
@@ -216,7 +237,7 @@ module carma_fuser (
                 end
                 READ: state <= MOVED;
                 MOVED: begin
-                    displacement[element*32+:32] <= saturate(widen(measured_now) - widen(past));
+                    for (j = 3; j < 15; j = j + 1) if ({28'd0, element} == j) displacement[j*32+:32] <= moved_next;
                     axis <= axis == 2'd2 ? 2'd0 : axis + 2'd1;
                     if (axis == 2'd2) begin
                         path <= path + 3'd1;

@@ -45,7 +45,8 @@ module carma_path #(
     input  wire [           31:0] bus_write_data,
     output reg  [           31:0] bus_read_data,
     input  wire [           31:0] switches,
-    input  wire                   usable
+    input  wire                   usable,
+    input  wire                   consistent
 );
 
     generate
@@ -184,7 +185,7 @@ module carma_path #(
                 6'd4: bus_read_data <= overflows;
                 6'd5: bus_read_data <= rejected;
                 6'd6: bus_read_data <= switches;
-                6'd7: bus_read_data <= {valid, awake, usable, 1'b0, 8'd0, level, age};
+                6'd7: bus_read_data <= {valid, awake, usable, consistent, 8'd0, level, age};
                 6'd8: bus_read_data <= {8'd0, nis};
                 6'd9: bus_read_data <= nis_sum;
                 6'd10: bus_read_data <= {16'd0, repeats};

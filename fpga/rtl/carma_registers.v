@@ -50,7 +50,7 @@ module carma_registers (
     input  wire         classifier_busy,
     input  wire         classified,
     output reg  [127:0] features,
-    output reg  [ 21:0] requantise,
+    output reg  [ 20:0] requantise,
     output reg  [ 31:0] margin_min,
     output reg  [  7:0] hysteresis,
     output reg  [ 79:0] masks,
@@ -103,6 +103,7 @@ module carma_registers (
     );
 
     reg [31:0] classifications;
+    integer j;
 
     always @(posedge clk) begin
         if (reset || soft_reset) begin
@@ -139,18 +140,21 @@ module carma_registers (
                         reload <= bus_write_data[4:0] | (tick ? 5'd0 : reload);
                         seed <= bus_write_data[8] || (seed && !tick);
                     end
-                    WORD_REQUANTISE: requantise <= bus_write_data[21:0];
+                    WORD_REQUANTISE: requantise <= bus_write_data[20:0];
                     WORD_MARGIN_MIN: margin_min <= bus_write_data;
                     WORD_HYSTERESIS: hysteresis <= bus_write_data[7:0];
                     default: ;
                 endcase
-                if (bus_address[10:2] == WORD_SAMPLE[10:2]) sample[bus_address[1:0]*32+:32] <= bus_write_data;
-                if (bus_address[10:2] == WORD_SEED_POSITION[10:2] && bus_address[1:0] != 2'd3)
-                    seed_position[bus_address[1:0]*32+:32] <= bus_write_data;
-                if (bus_address[10:2] == WORD_SEED_VELOCITY[10:2] && bus_address[1:0] != 2'd3)
-                    seed_velocity[bus_address[1:0]*32+:32] <= bus_write_data;
-                if (bus_address[10:2] == WORD_FEATURE[10:2]) features[bus_address[1:0]*32+:32] <= bus_write_data;
-                if (bus_address[10:4] == WORD_MASK[10:4]) masks[bus_address[3:0]*5+:5] <= bus_write_data[4:0];
+                for (j = 0; j < 4; j = j + 1) begin
+                    if (bus_address == WORD_SAMPLE + j[10:0]) sample[j*32+:32] <= bus_write_data;
+                    if (bus_address == WORD_FEATURE + j[10:0]) features[j*32+:32] <= bus_write_data;
+                end
+                for (j = 0; j < 3; j = j + 1) begin
+                    if (bus_address == WORD_SEED_POSITION + j[10:0]) seed_position[j*32+:32] <= bus_write_data;
+                    if (bus_address == WORD_SEED_VELOCITY + j[10:0]) seed_velocity[j*32+:32] <= bus_write_data;
+                end
+                for (j = 0; j < 16; j = j + 1)
+                    if (bus_address == WORD_MASK + j[10:0]) masks[j*5+:5] <= bus_write_data[4:0];
             end
             // The mask of software that has died is not to come back with its successor's first heartbeat.
             if (expire_now) gate <= RESET_GATE[4:0];
@@ -188,7 +192,7 @@ module carma_registers (
             WORD_SEED_VELOCITY: own <= seed_velocity[31:0];
             WORD_SEED_VELOCITY + 11'd1: own <= seed_velocity[63:32];
             WORD_SEED_VELOCITY + 11'd2: own <= seed_velocity[95:64];
-            WORD_REQUANTISE: own <= {10'd0, requantise};
+            WORD_REQUANTISE: own <= {11'd0, requantise};
             WORD_MARGIN_MIN: own <= margin_min;
             WORD_HYSTERESIS: own <= {24'd0, hysteresis};
             WORD_BEST: own <= {28'd0, best};

@@ -67,7 +67,7 @@ module carma_top (
     wire [9:0] weight_address;
     wire [7:0] weight;
 
-    wire [4:0] gate, force_on, awake, woken, reload_asked, inject, busy, valid, usable, suggestion;
+    wire [4:0] gate, force_on, awake, woken, reload_asked, inject, busy, valid, usable, consistent, suggestion;
     wire [15:0] dwell, watchdog;
     wire heartbeat, expired, expire_now;
     wire [31:0] expiries, tick_cycles, ticks, overruns;
@@ -75,7 +75,7 @@ module carma_top (
     wire [95:0] seed_position, seed_velocity, position, velocity, velocity_step;
     wire [127:0] sample, features;
     wire classify, classifier_busy, classified, known;
-    wire [21:0] requantise;
+    wire [20:0] requantise;
     wire [31:0] margin_min, margin;
     wire [7:0] hysteresis;
     wire [79:0] masks, age;
@@ -251,7 +251,8 @@ module carma_top (
         .velocity(velocity),
         .velocity_step(velocity_step),
         .displacement(displacement),
-        .usable(usable)
+        .usable(usable),
+        .consistent(consistent)
     );
 
     carma_memory #(
@@ -286,7 +287,7 @@ module carma_top (
         .margin(margin),
         .features(features),
         .multiplier(requantise[15:0]),
-        .shift(requantise[21:16]),
+        .shift(requantise[20:16]),
         .bias_address(bias_address),
         .bias(bias),
         .weight_address(weight_address),
@@ -345,7 +346,8 @@ module carma_top (
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[0+:32]),
         .switches(switches[0+:32]),
-        .usable(usable[0])
+        .usable(usable[0]),
+        .consistent(consistent[0])
     );
 
     carma_path #(
@@ -385,7 +387,8 @@ module carma_top (
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[32+:32]),
         .switches(switches[32+:32]),
-        .usable(usable[1])
+        .usable(usable[1]),
+        .consistent(consistent[1])
     );
 
     carma_path #(
@@ -425,7 +428,8 @@ module carma_top (
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[64+:32]),
         .switches(switches[64+:32]),
-        .usable(usable[2])
+        .usable(usable[2]),
+        .consistent(consistent[2])
     );
 
     carma_path #(
@@ -465,7 +469,8 @@ module carma_top (
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[96+:32]),
         .switches(switches[96+:32]),
-        .usable(usable[3])
+        .usable(usable[3]),
+        .consistent(consistent[3])
     );
 
     carma_path #(
@@ -505,7 +510,8 @@ module carma_top (
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[128+:32]),
         .switches(switches[128+:32]),
-        .usable(usable[4])
+        .usable(usable[4]),
+        .consistent(consistent[4])
     );
 endmodule
 

@@ -32,7 +32,15 @@ class PathBench:
         self.active_edges = 0
         for name in ("s_axis_tvalid", "inject", "tick", "start", "reload", "bus_write", "bus_read", "bus_address"):
             getattr(dut, name).value = 0
-        for name in ("seed_position", "seed_velocity", "velocity_step", "displacement", "switches", "usable"):
+        for name in (
+            "seed_position",
+            "seed_velocity",
+            "velocity_step",
+            "displacement",
+            "switches",
+            "usable",
+            "consistent",
+        ):
             getattr(dut, name).value = 0
         dut.awake.value = 1
 
@@ -128,7 +136,8 @@ class PathBench:
         if woken or reload:
             self.model.reload(words["seed_position"], words["seed_velocity"])
         else:
-            self.model.work(config, words["velocity_step"], words["displacement"])
+            fused = words["seed_position"], words["seed_velocity"]
+            self.model.work(config, words["velocity_step"], fused, words["displacement"])
 
     def _axes(self, name: str) -> list[int]:
         words = unpack(int(getattr(self.dut, name).value), 32, 3)

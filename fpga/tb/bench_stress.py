@@ -14,9 +14,9 @@ from haltere.fpga.paths import ALL_PATHS, PATHS, QUEUE_DEPTH
 from haltere.fpga.tb.common import PERIOD_NS, pack, random_sample, repetitions, unpack
 from haltere.fpga.tb.design import STOPPED, Design
 
-TICK_CYCLES = 1400
+TICK_CYCLES = 1280
 """Enough for a tick in which every queue is full."""
-RESERVE_CYCLES = 150
+RESERVE_CYCLES = 60
 """Before the next tick: no access begins that might not be over by then."""
 
 
@@ -28,12 +28,14 @@ class Stress:
         self.dut = design.dut
         self.offered = 0
         self.due_ns = 0.0
+        self.in_work = [0] * len(PATHS)
 
     async def next_tick(self) -> None:
         """Waits for the tick, compares all that the last one left behind, and has the model work this one."""
         await RisingEdge(self.dut.tick)
         await FallingEdge(self.dut.s_axi_aclk)
         self.compare()
+        self.in_work = [len(path.queue) for path in self.design.model.core.paths]
         self.design.model.advance(1)
         await RisingEdge(self.dut.s_axi_aclk)
         self.due_ns = get_sim_time("ns") + TICK_CYCLES * PERIOD_NS
@@ -66,6 +68,7 @@ class Stress:
             "age": pack((int(state.age) for state in states), 16),
             "nis": pack((int(state.nis) for state in states), 24),
             "usable": sum(1 << path for path in range(5) if fused.usable[path]),
+            "consistent": sum(1 << path for path in range(5) if fused.consistent[path]),
             "path_position": self._around(states, "position"),
             "path_velocity": self._around(states, "velocity"),
             "position": pack(fused.position.tolist(), 32),
@@ -125,21 +128,19 @@ class Stress:
 
     async def work(self, most: int) -> None:
         """Offers up to `most` samples to each path, in bursts at random moments of the tick."""
-        model = self.design.model
-        pending = [int(self.dut.imu.fifo.level.value)] + [QUEUE_DEPTH] * 4
-        early = random.random() < 0.3
-        if not early:
+        core = self.design.model.core
+        if random.random() < 0.3:
             await self.idle()
-            pending = [0] * 5
-        counts = [random.choice((0, 1, 1, 2, most)) for _ in PATHS]
+            self.in_work = [0] * len(PATHS)
+        counts = [random.choice((0, 1, 2, 3, most)) for _ in PATHS]
         while any(counts) and self.cycles_left() > 0:
             samples = {}
             for path in range(len(PATHS)):
-                # While a tick is in work its samples still take up room, which the model has already cleared.
-                room = pending[path] == 0 or not model.core.governor.awake >> path & 1
-                if counts[path] and (random.random() < 0.7):
+                if counts[path] and random.random() < 0.7:
                     counts[path] -= 1
-                    if room:
+                    # While a tick is in work its samples still take up room, which the model has already cleared.
+                    free = self.in_work[path] == 0 or self.in_work[path] + len(core.paths[path].queue) < QUEUE_DEPTH
+                    if free or not core.governor.awake >> path & 1:
                         samples[path] = random_sample(PATHS[path].channels)
             if samples:
                 self.offered += len(samples)
@@ -169,7 +170,6 @@ async def bit_for_bit_with_random_gating(dut: Any) -> None:
     await design.begin()
     stress = Stress(design)
     wanted = repetitions(1_500, 100_000)
-    since_check = 0
     while True:
         await design.configure()
         await stress.resume()
@@ -179,7 +179,6 @@ async def bit_for_bit_with_random_gating(dut: Any) -> None:
             await stress.work(most=random.choice((2, 5, 11)))
             if random.random() < 0.1 and stress.cycles_left() > 0:
                 await stress.inject()
-            since_check += 1
             if stress.offered >= wanted:
                 break
         await stress.next_tick()

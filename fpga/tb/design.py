@@ -132,7 +132,7 @@ class Design:
 
     async def check_registers(self) -> None:
         """Compares every register that can be read and does not count cycles."""
-        names = {}
+        names: dict[int, str] = {}
         for register in MAP:
             if register.access != "w" and register.name not in (*IN_CYCLES, "OVERRUNS"):
                 names |= {register.offset + 4 * index: register.name for index in range(register.count)}
