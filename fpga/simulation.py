@@ -164,6 +164,8 @@ def run(bench: Bench, simulator: str, folder: Path, full: bool, seed: int, cover
     place = folder.resolve() / simulator / bench.name
     place.mkdir(parents=True, exist_ok=True)
     build = folder.resolve() / simulator / "-".join(["build", bench.toplevel, *map(str, bench.parameters.values())])
+    if coverage:
+        build = build.with_name(f"{build.name}-coverage")
     results = place / "results.xml"
     results.unlink(missing_ok=True)
     around = verilator_environment() if simulator == "verilator" else nullcontext()

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from haltere.fpga import simulation, synthesis
+from haltere.fpga.coverage import KINDS, summarise
 from haltere.policies.errors import ConfigError
 
 fpga = typer.Typer(no_args_is_help=True)
@@ -22,8 +23,8 @@ def _fpga() -> None:
     """Test and synthesise the RTL of the gated sensing paths."""
 
 
-@fpga.command()
-def test(
+@fpga.command("test")
+def run_benches(
     bench: Annotated[list[str] | None, typer.Argument(help="Benches to run; all, if none is named.")] = None,
     simulator: Annotated[list[str] | None, typer.Option(help="icarus or verilator; both, if none is named.")] = None,
     quick: Annotated[bool, typer.Option("--quick/--full", help="The short form, or all of it.")] = False,
@@ -60,9 +61,25 @@ def test(
                 )
                 if not outcome.passed:
                     console.print(f"     {outcome.message}", highlight=False, markup=False)
+    if coverage:
+        _show_coverage(console, folder)
     console.print(f"{ran - failed} passed, {failed} failed", highlight=False)
     if failed or not ran:
         raise typer.Exit(1)
+
+
+def _show_coverage(console: Console, folder: Path) -> None:
+    found = summarise(sorted((folder / "verilator").glob("*/coverage.dat")))
+    table = Table("module", *KINDS)
+    cells = {(each.module, each.kind): f"{each.hit}/{each.points}" for each in found}
+    for module in sorted({each.module for each in found}):
+        table.add_row(module, *(cells.get((module, kind), "") for kind in KINDS))
+    total = []
+    for kind in KINDS:
+        hit, points = (sum(getattr(each, name) for each in found if each.kind == kind) for name in ("hit", "points"))
+        total.append(f"{100 * hit / max(points, 1):.1f} %")
+    table.add_row("all", *total)
+    console.print(table)
 
 
 @fpga.command()
