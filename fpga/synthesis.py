@@ -114,16 +114,16 @@ def synthesise(netlist: Path | None = None) -> Resources:
     Raises:
       BuildError: yosys is not installed, or the RTL cannot be synthesised.
     """
-    return resources(_cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten", "-DCARMA_XILINX", netlist))
+    return resources(_cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad", "-DCARMA_XILINX", netlist))
 
 
-def generic_latches() -> int:
-    """Returns the latches of the simulated form, in which each gate is one.
+def simulated_latches() -> int:
+    """Returns the latches of the form that is simulated, in which each gate is one.
 
     Raises:
       BuildError: as `synthesise`.
     """
-    cells = _cells(f"synth -top {TOP} -flatten -run begin:fine", "", None)
+    cells = _cells(f"hierarchy -top {TOP}; proc; flatten; opt_clean", "", None)
     return sum(number for name, number in cells.items() if "latch" in name.lower())
 
 

@@ -53,3 +53,12 @@ def test_the_design_fits_and_its_gates_are_the_only_cells_on_the_clock() -> None
     found: Resources = synthesis.synthesise()
     assert found.faults() == []
     assert found.bram36 <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_simulated_form_has_no_latch_but_the_gates() -> None:
+    lack = synthesis.missing()
+    if lack:
+        pytest.skip(lack)
+    assert synthesis.simulated_latches() == synthesis.GATES
