@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -96,16 +97,6 @@ def resources(cells: dict[str, int]) -> Resources:
     )
 
 
-def _yosys(script: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, "-q", "-p", script],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise BuildError(f"yosys: {done.stderr[-2000:]}")
-
-
 def synthesise(netlist: Path | None = None) -> Resources:
     """Synthesises the whole design for 7-series, with its gates as BUFGCE.
 
@@ -114,7 +105,7 @@ def synthesise(netlist: Path | None = None) -> Resources:
     Raises:
       BuildError: yosys is not installed, or the RTL cannot be synthesised.
     """
-    return resources(_cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad", "-DCARMA_XILINX", netlist))
+    return resources(_cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5", "-DCARMA_XILINX", netlist))
 
 
 def simulated_latches() -> int:
@@ -131,11 +122,20 @@ def _cells(synth: str, defines: str, netlist: Path | None) -> dict[str, int]:
     lack = missing()
     if lack:
         raise BuildError(lack)
-    files = " ".join(f'"{file}"' for file in sources())
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "stat.json"
-        script = f'read_verilog {defines} "-I{RTL}" {files}; {synth}; tee -q -o "{report}" stat -json'
-        _yosys(script + (f'; write_json "{netlist}"' if netlist else ""))
-        design = json.loads(report.read_text())["design"]
-    cells: dict[str, int] = design["num_cells_by_type"]
+    with tempfile.TemporaryDirectory() as name:
+        # yosys runs in a sandbox that has a /tmp of its own: it is given its files by names relative to its folder.
+        folder = Path(name)
+        for file in (*sources(), *RTL.glob("*.vh")):
+            shutil.copy(file, folder)
+        files = " ".join(file.name for file in sources())
+        script = f"read_verilog {defines} -I. {files}; {synth}; tee -q -o stat.json stat -json; write_json netlist.json"
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN, "-q", "-p", script], capture_output=True, text=True, cwd=folder
+        )
+        report = folder / "stat.json"
+        if done.returncode or not report.exists():
+            raise BuildError(f"yosys could not synthesise the RTL: {(done.stderr or done.stdout)[-2000:]}")
+        if netlist:
+            shutil.copy(folder / "netlist.json", netlist)
+        cells: dict[str, int] = json.loads(report.read_text())["design"]["num_cells_by_type"]
     return cells

@@ -41,12 +41,12 @@ async def bit_for_bit(dut: Any) -> None:
     """Class, margin and suggestion are the model's for weights, biases and features of every size."""
     design = Design(dut)
     await design.begin()
-    for trial in range(repetitions(3, 40)):
+    for trial in range(repetitions(2, 40)):
         await _load(design, weight_bits=(8, 9, 5)[trial % 3], shift=random.choice((0, 1, 8, 14, 20, 31)))
         for context in range(16):
             await design.write("MASK", random.getrandbits(5), context)
         await design.write("HYSTERESIS", random.choice((0, 1, 2)))
-        for _ in range(repetitions(4, 20)):
+        for _ in range(repetitions(3, 20)):
             await design.write("MARGIN_MIN", random.choice((0, 0, random.getrandbits(20))))
             await _features(design, [max(-128, min(127, random_word(8))) for _ in range(16)])
             await _classify(design)

@@ -183,13 +183,13 @@ async def bit_for_bit_with_random_gating(dut: Any) -> None:
     design = Design(dut)
     await design.begin()
     stress = Stress(design)
-    wanted = repetitions(1_500, 100_000)
+    wanted = repetitions(600, 100_000)
     while stress.offered < wanted:
         await design.configure()
         overruns = await design.read("OVERRUNS")
         cycles = random.choice((LONG_TICK, BACK_TO_BACK, BACK_TO_BACK))
         await stress.resume(cycles)
-        for _ in range(repetitions(40, 200)):
+        for _ in range(repetitions(25, 200)):
             await stress.next_tick()
             await stress.gate()
             if random.random() < 0.1:
@@ -288,7 +288,7 @@ async def reset_in_the_middle_of_a_tick(dut: Any) -> None:
     for _ in range(3):
         await design.offer({path: random_sample(shape.channels) for path, shape in enumerate(PATHS)})
         await design.tick()
-        await design.check_registers()
+    await design.check_registers()
 
 
 @cocotb.test()
