@@ -105,7 +105,9 @@ def synthesise(netlist: Path | None = None) -> Resources:
     Raises:
       BuildError: yosys is not installed, or the RTL cannot be synthesised.
     """
-    return resources(_cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5", "-DCARMA_XILINX", netlist))
+    return resources(
+        _cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5", "-DCARMA_XILINX", netlist)
+    )
 
 
 def simulated_latches() -> int:

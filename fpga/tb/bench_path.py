@@ -184,7 +184,7 @@ async def bit_for_bit_while_gated_at_random(dut: Any) -> None:
     """Random configurations, samples, motions, gates and reloads: every word that can be seen is the model's."""
     bench = _bench(dut)
     await bench.begin()
-    for _ in range(repetitions(4, 40)):
+    for _ in range(repetitions(2, 40)):
         config = await bench.configure()
         for _ in range(repetitions(25, 100)):
             for _ in range(random.choice((0, 0, 1, 1, 2, 3, 9, 12))):
@@ -238,7 +238,7 @@ async def gated_clock_is_still_and_counted(dut: Any) -> None:
     before = await bench.read("ACTIVE_LO")
     cocotb.start_soon(count())
     config = await bench.configure()
-    for _ in range(repetitions(20, 200)):
+    for _ in range(repetitions(10, 200)):
         awake = bool(random.getrandbits(1))
         await bench.tick(config, awake, False)
         at_sleep = edges
@@ -256,7 +256,7 @@ async def gated_clock_is_still_and_counted(dut: Any) -> None:
 async def reset_in_the_middle(dut: Any) -> None:
     """A reset at any moment, asleep or at work, leaves the path as after power-up and able to work."""
     bench = _bench(dut)
-    for index in range(repetitions(5, 50)):
+    for index in range(repetitions(3, 50)):
         bench = PathBench(dut, bench.path)
         await bench.begin(first=index == 0)
         bench.check()
