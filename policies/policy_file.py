@@ -49,11 +49,12 @@ class OnnxPolicy:
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
         self._initial = initial_hidden_state
         self.observation = np.zeros((1, OBSERVATION_SIZE), np.float32)
-        self._action = np.zeros((1, ACTION_SIZE), np.float32)
-        self._hidden = (np.zeros((1, 1, HIDDEN_SIZE), np.float32), np.zeros((1, 1, HIDDEN_SIZE), np.float32))
+        self._action = np.zeros((1, 1, ACTION_SIZE), np.float32)
+        # The last element is the graph's constant.
+        self._hidden = (np.ones((1, 1, HIDDEN_SIZE + 1), np.float32), np.ones((1, 1, HIDDEN_SIZE + 1), np.float32))
         # Two bindings that differ in which buffer is the hidden state's input and which its output.
         self._bindings = [self._bind(0, 1), self._bind(1, 0)]
-        self._flat: FloatArray = self._action[0]
+        self._flat: FloatArray = self._action[0, 0]
         self._put = self.observation[0].__setitem__
         self._run = self._session._sess.run_with_iobinding
         self._now = 0
@@ -78,12 +79,12 @@ class OnnxPolicy:
     def reset(self) -> None:
         """Returns to the initial hidden state."""
         self._now = 0
-        self._hidden[0][:] = self._initial
+        self._hidden[0][0, 0, :HIDDEN_SIZE] = self._initial
 
     @property
     def hidden_state(self) -> FloatArray:
         """(16,) present hidden state."""
-        row: FloatArray = self._hidden[self._now][0, 0]
+        row: FloatArray = self._hidden[self._now][0, 0, :HIDDEN_SIZE]
         return row
 
     def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:

@@ -35,7 +35,7 @@ def main() -> int:
         deadline = time.monotonic() + 20
         for index in range(100):
             now_us = 1_000_000 + 10_000 * index
-            state = State(now_us, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+            state = State(now_us, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0,) * 4)
             os.write(line, encode(state, index + 1, now_us))
             answered = False
             while not answered and time.monotonic() < deadline:

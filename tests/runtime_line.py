@@ -28,6 +28,7 @@ STEP_US = 10_000
 LEVEL = (1.0, 0.0, 0.0, 0.0)
 ZERO = (0.0, 0.0, 0.0)
 HERE = (1.0, -2.0, 3.0)
+MOTOR = (0.4, 0.3, 0.2, 0.1)
 
 
 def state(valid_us: int = STEP_US, **changes: Sequence[float]) -> State:
@@ -36,6 +37,7 @@ def state(valid_us: int = STEP_US, **changes: Sequence[float]) -> State:
         "quat_wxyz": LEVEL,
         "velocity_world_m_s": ZERO,
         "angular_velocity_body_rad_s": ZERO,
+        "motor": MOTOR,
     }
     return State(valid_us % 2**32, **{**values, **changes})
 

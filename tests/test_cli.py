@@ -39,7 +39,7 @@ def test_help_teaches(command: list[str], teaches: str) -> None:
 def test_info_shows_the_card() -> None:
     done = haltere("info")
     assert done.returncode == 0
-    for text in ("haltere.quadrotor/2", "position_error", "front-right", "golden vectors", "seed"):
+    for text in ("haltere.quadrotor/3", "position_error", "front-right", "golden vectors", "seed"):
         assert text in done.stdout
 
 

@@ -21,8 +21,8 @@ from haltere.policies.native import build
 FIXTURES = Path(__file__).parent / "fixtures"
 FOLDER = programs.client_sources()[0].parent
 OK, NONE, STALE, SAFE, NOT_CONNECTED, VERSION_MISMATCH, REFUSED = range(7)
-TIMEOUT_US = 40_000
-STATE = messages.State(0, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+TIMEOUT_US = 25_000
+STATE = messages.State(0, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0,) * 4)
 NO_LIBC = ("-nostdlib", "-Wl,--no-undefined")
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -51,6 +51,7 @@ class CState(ctypes.Structure):
         ("quat_wxyz", ctypes.c_float * 4),
         ("velocity_world_m_s", ctypes.c_float * 3),
         ("angular_velocity_body_rad_s", ctypes.c_float * 3),
+        ("motor", ctypes.c_float * 4),
     )
 
 

@@ -333,7 +333,7 @@ def test_memory_is_bounded() -> None:
     [
         (messages.Heartbeat(256), "Heartbeat"),
         (messages.Heartbeat(-1), "Heartbeat"),
-        (messages.State(0, (1.0, 2.0), (1, 0, 0, 0), (0, 0, 0), (0, 0, 0)), "State"),
+        (messages.State(0, (1.0, 2.0), (1, 0, 0, 0), (0, 0, 0), (0, 0, 0), (0,) * 4), "State"),
         (messages.ParameterSet("ratio", 1e39), "ParameterSet"),
         (messages.ParameterSet("a_name_of_more_than_16", 1.0), "shorter"),
     ],

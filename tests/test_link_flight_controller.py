@@ -41,6 +41,7 @@ def state(valid_us: int, **changes: object) -> State:
         "quat_wxyz": (1.0, 0.0, 0.0, 0.0),
         "velocity_world_m_s": (0.0, 0.0, 0.0),
         "angular_velocity_body_rad_s": (0.0, 0.0, 0.0),
+        "motor": (0.0, 0.0, 0.0, 0.0),
     }
     return State(valid_us, **{**values, **changes})  # type: ignore[arg-type]
 
@@ -219,11 +220,11 @@ def test_real_time_answers_at_once_and_falls_back_when_answers_end(
         motors = simulator.step(valid_us)
         assert (motors.source, motors.state_valid_us) == (MotorSource.POLICY, valid_us)
         assert 0 < motors.round_trip_us < 1_000_000
-    # The last action answers the state of 290 ms: the motors keep it until its 40 ms are over.
-    for valid_us in range(silent_us, silent_us + 4 * STEP_US, STEP_US):
+    # The last action answers the state of 290 ms: the motors keep it until its 25 ms are over.
+    for valid_us in range(silent_us, silent_us + 2 * STEP_US, STEP_US):
         simulator.send(state(valid_us))
     assert simulator.motors(0.1) is None
-    for motors in simulator.fly(10, silent_us + 4 * STEP_US):
+    for motors in simulator.fly(10, silent_us + 2 * STEP_US):
         assert (motors.source, motors.round_trip_us) == (MotorSource.FALLBACK, 0)
     assert simulator.end() == 0
     runtime.stop()

@@ -15,7 +15,7 @@ from haltere.firmware_bridge.link.frame import FrameDecoder, encode
 from haltere.firmware_bridge.link.messages import Heartbeat, State
 from haltere.firmware_bridge.link.transport import Transport, open_transport
 
-STATE = State(1, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.1, 0.2, 0.3), (0.0, 0.0, 0.1))
+STATE = State(1, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.1, 0.2, 0.3), (0.0, 0.0, 0.1), (0.0, 0.1, 0.2, 0.3))
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def test_wrong_baud_gives_dropped_frames_only(tmp_path: Path) -> None:
     with wire(tmp_path, "--baud", "921600", "--baud-b", "460800") as (a, b, _):
         for sender, receiver in ((a, b), (b, a)):
             decoder = FrameDecoder()
-            sent = b"".join(encode(STATE, sequence, 0) for sequence in range(50))
+            sent = b"".join(encode(STATE, sequence, 0) for sequence in range(48))
             sender.write(sent)
             received, _ = receive(receiver, len(sent))
             assert len(received) == len(sent)

@@ -109,3 +109,16 @@ def test_lines_are_drawn_as_the_population_says() -> None:
     assert line.noise[0].max() <= world.noisy_factor * world.position_noise_m * 1.0001
     assert line.bias[:3].max() == 0
     assert float(line.bias[15:].std()) == pytest.approx(world.angular_velocity_bias_rad_s, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "angle_deg", "speed_m_s"), [("code", 57.3, 1.0), ("paper", 90.0, 1.0), ("thrown", 120.0, 4.0)]
+)
+def test_flights_begin_within_their_bounds(kind: str, angle_deg: float, speed_m_s: float) -> None:
+    vehicle = sample(jax.random.key(4), 2000, load_population("raptor"))
+    state = evaluate.scatter(jax.random.key(5), vehicle, kind).state
+    angle = 2 * np.degrees(np.arccos(np.clip(state.quat_wxyz[0], -1, 1)))
+    assert 0.95 * angle_deg < angle.max() < 1.001 * angle_deg
+    assert 0.95 * speed_m_s < np.abs(state.velocity).max() <= speed_m_s
+    assert 0.95 * speed_m_s < np.abs(state.angular_velocity).max() <= speed_m_s
+    assert (np.abs(state.velocity).max(0) == 0).mean() == pytest.approx(0.1, abs=0.03)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from runtime_line import HERE, STEP_US, ZERO, Line, StandIn, hello, setpoint, state
+from runtime_line import HERE, MOTOR, STEP_US, ZERO, Line, StandIn, hello, setpoint, state
 
 from haltere.firmware_bridge.link.frame import encode
 from haltere.firmware_bridge.link.messages import (
@@ -210,7 +210,7 @@ def test_an_action_that_is_not_finite_is_not_sent(place: int, value: float) -> N
     assert line.policy.resets == 2  # its hidden state is spoiled as well
     good = line.answer(state(3 * STEP_US))
     assert (good.mode, good.status) == (Mode.FAST, 0)
-    assert list(line.policy.observations[-1][18:]) == [0.0] * 4
+    assert line.policy.observations[-1][18:] == pytest.approx(MOTOR)
     line.close()
 
 
@@ -365,7 +365,7 @@ def test_the_observation_is_that_of_the_simulators_environment() -> None:
         line.policy.answers = [generator.uniform(-1, 1, 4)]
         line.answer(
             setpoint(step * STEP_US, numbers[3], yaw_rad, velocity_world_m_s=numbers[4]),
-            State(step * STEP_US, numbers[0], quat, numbers[1], numbers[2]),
+            State(step * STEP_US, numbers[0], quat, numbers[1], numbers[2], previous),
         )
         expected = environment.observation_of(true, reference, previous)
         assert line.policy.observations[-1] == pytest.approx(expected, abs=2e-5)
@@ -403,7 +403,7 @@ def test_between_native_periods_it_answers_without_advancing(connected: Line) ->
         connected.answer(state(STEP_US + 2500 * i))
     assert connected.policy.advanced == [True, False, False, False] * 3
     previous = [observation[18:] for observation in connected.policy.observations]
-    assert np.array(previous[1:5]) == pytest.approx(np.tile([0.1, 0.2, 0.3, 0.4], (4, 1)))
+    assert np.array(previous[:5]) == pytest.approx(np.array([MOTOR, *[[0.1, 0.2, 0.3, 0.4]] * 4]))
 
 
 @pytest.mark.parametrize("jitter_us", [-900, 900])

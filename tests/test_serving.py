@@ -50,7 +50,7 @@ class Served:
         self.controller: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [str(flight_controller_program()), "--port", self.pty.path, "--lockstep-wait-us", "300000"]
+        command = [str(flight_controller_program()), "--port", self.pty.path, "--lockstep-wait-us", "1500000"]
         self.controller = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         self.decoder = FrameDecoder()
 

@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #include "flight_controller_options.h"
+#include "haltere_client.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,7 +14,7 @@
 static const char usage[] =
     "usage: haltere_flight_controller (--port PATH | --tcp HOST:PORT) [option value]...\n"
     "Reads state and setpoint frames from the standard input, writes motors frames to the standard output.\n"
-    "  --action-timeout-us 40000  an action for an older state is stale\n"
+    "  --action-timeout-us 25000  an action for an older state is stale\n"
     "  --lockstep-wait-us 0       wall clock to wait for each state's action; 0: real time\n"
     "  --setpoint-period-us 0     least time between forwarded setpoints; 0: each one\n"
     "  --session-id N             default: another one at each start\n"
@@ -104,7 +105,7 @@ bool flight_controller_options_read(flight_controller_options *options, int coun
 {
     *options = (flight_controller_options){
         .name = "simulated",
-        .action_timeout_us = 40000,
+        .action_timeout_us = HALTERE_DEFAULT_ACTION_TIMEOUT_US,
         .session_id = fresh_session_id(),
         .rate_hz = 100,
         .gains = {.rate_gain_roll = 0.05f,

@@ -6,14 +6,14 @@
 #include <string.h>
 
 /** Protocol version: the first 32 bits of SHA-256 of the schema. */
-#define HALTERE_SCHEMA_HASH 0xC0949EAFu
+#define HALTERE_SCHEMA_HASH 0x47BF0CF3u
 
 #define HALTERE_FRAME_HEADER_SIZE 6u
 #define HALTERE_FRAME_CRC_SIZE 4u
 /** Bytes of the longest payload. */
-#define HALTERE_MAX_PAYLOAD_SIZE 65u
+#define HALTERE_MAX_PAYLOAD_SIZE 72u
 /** Bytes of the longest frame on the wire, delimiter included. */
-#define HALTERE_MAX_WIRE_SIZE 77u
+#define HALTERE_MAX_WIRE_SIZE 84u
 
 /** Which end of the link speaks. */
 enum haltere_role {
@@ -81,7 +81,7 @@ enum haltere_message_id {
 };
 
 #define HALTERE_SIZE_HELLO 35u
-#define HALTERE_SIZE_STATE 56u
+#define HALTERE_SIZE_STATE 72u
 #define HALTERE_SIZE_SETPOINT 44u
 #define HALTERE_SIZE_ACTION 28u
 #define HALTERE_SIZE_HEARTBEAT 1u
@@ -134,6 +134,8 @@ typedef struct haltere_state {
     float velocity_world_m_s[3];
     /** angular velocity (rad/s, body) */
     float angular_velocity_body_rad_s[3];
+    /** normalised motor setpoints in force, whoever set them: what the policy begins from (1) */
+    float motor[4];
 } haltere_state;
 
 /** A segment of trajectory: the receiver extrapolates it quadratically from its time of validity. */
@@ -387,6 +389,9 @@ static inline void haltere_state_pack(const haltere_state *message, uint8_t *out
     for (int i = 0; i < 3; i++) {
         out = haltere_put_f32(out, message->angular_velocity_body_rad_s[i]);
     }
+    for (int i = 0; i < 4; i++) {
+        out = haltere_put_f32(out, message->motor[i]);
+    }
 }
 
 /** Unpacks HALTERE_SIZE_STATE bytes. */
@@ -404,6 +409,9 @@ static inline void haltere_state_unpack(haltere_state *message, const uint8_t *i
     }
     for (int i = 0; i < 3; i++) {
         in = haltere_get_f32(in, &message->angular_velocity_body_rad_s[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        in = haltere_get_f32(in, &message->motor[i]);
     }
 }
 

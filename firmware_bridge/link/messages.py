@@ -10,10 +10,10 @@ from typing import ClassVar, Union
 
 from haltere.firmware_bridge.link.text import pack_text, unpack_text
 
-SCHEMA_HASH = 0xC0949EAF
+SCHEMA_HASH = 0x47BF0CF3
 """Protocol version: the first 32 bits of SHA-256 of the schema."""
 
-MAX_WIRE_SIZE = 77
+MAX_WIRE_SIZE = 84
 """Bytes of the longest frame on the wire, delimiter included."""
 
 Buffer = bytes | bytearray | memoryview
@@ -132,16 +132,18 @@ class State:
       quat_wxyz: attitude, unit quaternion (1, body → world).
       velocity_world_m_s: velocity (m/s, world).
       angular_velocity_body_rad_s: angular velocity (rad/s, body).
+      motor: normalised motor setpoints in force, whoever set them: what the policy begins from (1).
     """
 
     ID: ClassVar[int] = 2
-    STRUCT: ClassVar[Struct] = Struct("<I3f4f3f3f")
+    STRUCT: ClassVar[Struct] = Struct("<I3f4f3f3f4f")
 
     valid_us: int
     position_world_m: Sequence[float]
     quat_wxyz: Sequence[float]
     velocity_world_m_s: Sequence[float]
     angular_velocity_body_rad_s: Sequence[float]
+    motor: Sequence[float]
 
     def pack_into(self, buffer: bytearray, offset: int) -> None:
         """Packs the payload into a buffer, little-endian."""
@@ -153,6 +155,7 @@ class State:
             *self.quat_wxyz,
             *self.velocity_world_m_s,
             *self.angular_velocity_body_rad_s,
+            *self.motor,
         )
 
     @classmethod
@@ -165,6 +168,7 @@ class State:
             values[4:8],
             values[8:11],
             values[11:14],
+            values[14:18],
         )
 
 

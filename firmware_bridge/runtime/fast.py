@@ -35,7 +35,7 @@ class Reflex:
     """Answers every state with the policy's action.
 
     The hidden state advances once per native period, however often states come; the previous action of the
-    observation is that of the last native period.
+    observation is that of the last native period, and at the beginning what the motors have from elsewhere.
 
     Attributes:
       observation: (22,) the last one composed.
@@ -65,7 +65,6 @@ class Reflex:
     def forget(self) -> None:
         """Returns to the initial hidden state, and keeps the setpoint: after a gap in the states."""
         self._policy.reset()
-        self._previous[:] = 0.0
         self._advanced_us = None
 
     def set_setpoint(self, setpoint: Setpoint) -> bool:
@@ -139,6 +138,8 @@ class Reflex:
         rotation_from_quaternion(quaternion, o[3:12])
         o[12:15] = ux, uy, uz
         o[15:18] = state.angular_velocity_body_rad_s
+        if self._advanced_us is None:
+            self._previous[:] = state.motor
         o[18:22] = self._previous
         return status
 

@@ -7,11 +7,40 @@ import numpy as np
 from haltere.policies.contract import HIDDEN_SIZE, FloatArray
 from haltere.policies.errors import PolicyFileError
 
+_SATURATED = 20.0
+"""Argument at which the logistic function is 0 or 1, and tanh 1, in single precision."""
 
-def to_onnx_gates(stacked: FloatArray) -> FloatArray:
+
+def _gates(stacked: FloatArray) -> FloatArray:
     """Reorders gates (reset, keep, candidate) into ONNX's (update, reset, hidden); its own inverse."""
     reset, keep, candidate = np.split(np.asarray(stacked), 3)
     return np.concatenate([keep, reset, candidate])
+
+
+def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """Lays the weights out for the graph, whose features and hidden state end in a constant 1.
+
+    Args:
+      weights: by the names of `student.Weights`.
+    Returns:
+      By the names of the graph: input_weight (17, 22), input_bias (17,), gru_input_weight and
+      gru_hidden_weight (1, 51, 17), output_weight (17, 4). Biases are the columns (of the output, the row)
+      of the constants; the constant's own gates write a new 1 at each step.
+    """
+
+    def gru(weight: str, bias: str, saturated: float) -> FloatArray:
+        rows = np.column_stack([_gates(weights[weight]), _gates(weights[bias])]).reshape(3, HIDDEN_SIZE, -1)
+        own = np.zeros((3, 1, HIDDEN_SIZE + 1), np.float32)
+        own[:, 0, -1] = [-saturated, 0.0, saturated]
+        return np.concatenate([rows, own], 1).reshape(1, -1, HIDDEN_SIZE + 1)
+
+    return {
+        "input_weight": np.pad(weights["input_weight"], [(0, 1), (0, 0)]),
+        "input_bias": np.append(weights["input_bias"], np.float32(1.0)),
+        "gru_input_weight": gru("gru_input_weight", "gru_input_bias", _SATURATED),
+        "gru_hidden_weight": gru("gru_hidden_weight", "gru_hidden_bias", 0.0),
+        "output_weight": np.column_stack([weights["output_weight"], weights["output_bias"]]).T,
+    }
 
 
 def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
@@ -32,16 +61,20 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
     graph = onnx.load_from_string(content).graph
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     try:
-        bias = arrays["gru_bias"][0]
-        return {
-            "input_weight": arrays["input_weight"],
-            "input_bias": arrays["input_bias"],
-            "gru_input_weight": to_onnx_gates(arrays["gru_input_weight"][0]),
-            "gru_input_bias": to_onnx_gates(bias[: 3 * HIDDEN_SIZE]),
-            "gru_hidden_weight": to_onnx_gates(arrays["gru_hidden_weight"][0]),
-            "gru_hidden_bias": to_onnx_gates(bias[3 * HIDDEN_SIZE :]),
-            "output_weight": arrays["output_weight"],
-            "output_bias": arrays["output_bias"],
+        input_weight = arrays["gru_input_weight"].reshape(3, HIDDEN_SIZE + 1, -1)[:, :-1].reshape(3 * HIDDEN_SIZE, -1)
+        hidden_weight = arrays["gru_hidden_weight"].reshape(3, HIDDEN_SIZE + 1, -1)[:, :-1].reshape(3 * HIDDEN_SIZE, -1)
+        weights = {
+            "input_weight": arrays["input_weight"][:-1],
+            "input_bias": arrays["input_bias"][:-1],
+            "gru_input_weight": _gates(input_weight[:, :-1]),
+            "gru_input_bias": _gates(input_weight[:, -1]),
+            "gru_hidden_weight": _gates(hidden_weight[:, :-1]),
+            "gru_hidden_bias": _gates(hidden_weight[:, -1]),
+            "output_weight": arrays["output_weight"][:-1].T,
+            "output_bias": arrays["output_weight"][-1],
         }
-    except (KeyError, IndexError) as error:
-        raise PolicyFileError(f"the graph is not a recurrent student's: {error} is missing") from error
+    except (KeyError, IndexError, ValueError) as error:
+        raise PolicyFileError(f"the graph is not a recurrent student's: {error}") from error
+    if any(not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
+        raise PolicyFileError("the constants of the graph were changed: copy or export the file again")
+    return weights

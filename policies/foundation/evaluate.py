@@ -91,13 +91,13 @@ def scatter(key: jax.Array, vehicle: Quadrotor, kind: str = "code") -> Initial:
 
 
 def at_rest(vehicle: Quadrotor) -> Initial:
-    """Starts on the reference, level, with rotors at hover speed."""
+    """Starts on the reference, level, each rotor at the speed at which it carries a quarter of the weight."""
     count = vehicle.mass.shape[0]
-    c0, c1, c2 = vehicle.thrust_curve[:, 0]
+    c0, c1, c2 = vehicle.thrust_curve
     need = vehicle.mass * 9.81 / 4 - c0
     safe = jnp.where(jnp.abs(c2) < 1e-9, 1.0, c2)
     root = jnp.where(jnp.abs(c2) < 1e-9, need / c1, (-c1 + jnp.sqrt(c1**2 + 4 * safe * need)) / (2 * safe))
-    rotor = jnp.broadcast_to(root, (4, count))
+    rotor = jnp.where(jnp.isfinite(root), jnp.clip(root, 0.0, 1.0), 1.0)
     zero = jnp.zeros((3, count))
     state = QuadrotorState(zero, jnp.zeros((4, count)).at[0].set(1.0), zero, zero, rotor)
     return Initial(state, 2 * rotor - 1)

@@ -18,8 +18,8 @@ from haltere.policies.plants.quadrotor import Quadrotor
 
 BOX_M = 6.0
 MOVING_SHARE = 0.6
-BEGINNINGS = {"code": 0.45, "paper": 0.45, "thrown": 0.1}
-"""Shares of the flights by their initial states; see `evaluate.scatter`."""
+BEGINNINGS = {"code": 0.36, "paper": 0.36, "thrown": 0.08, "rest": 0.2}
+"""Shares of the flights by their initial states; see `evaluate.scatter` and, of `rest`, `evaluate.at_rest`."""
 
 
 class Fleet(NamedTuple):
@@ -81,7 +81,10 @@ def take_off(
     which = jax.random.choice(keys[2], len(BEGINNINGS), (vehicles,), p=jnp.array(list(BEGINNINGS.values())))
     initial = jax.tree.map(
         lambda *kinds: jnp.choose(which, kinds, mode="clip"),
-        *(evaluate.scatter(keys[1], vehicle, kind) for kind in BEGINNINGS),
+        *(
+            evaluate.at_rest(vehicle) if kind == "rest" else evaluate.scatter(keys[1], vehicle, kind)
+            for kind in BEGINNINGS
+        ),
     )
     loop = start(
         initial.state,

@@ -188,6 +188,7 @@ def train(
     mesh = mesh_for(recipe.vehicles)
     weights: Any = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
 
+    @partial(jax.jit, static_argnames=("flown", "acceleration_m_s2"))
     def draw(key: jax.Array, flown: Population, acceleration_m_s2: float) -> Fleet:
         return launch(
             key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden=weights.initial_hidden_state.size

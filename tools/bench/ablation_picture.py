@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 
+from haltere.tools.bench.measures import LARGEST_CM
 from haltere.tools.bench.table import Rows
 
 matplotlib.use("Agg")
@@ -24,8 +25,9 @@ def draw_ablation(rows: Rows, path: Path) -> None:
     for panel, measure in zip(axes, shown, strict=False):
         for who, values in cells.items():
             marker, colour = STYLES[who.split()[0]]
-            panel.plot(values["parameters"], values[measure], marker, color=colour, markersize=8)
-            panel.annotate(who, (values["parameters"], values[measure]), (6, 4), textcoords="offset points", fontsize=8)
+            at = values["parameters"], min(values[measure], LARGEST_CM)
+            panel.plot(*at, marker, color=colour, markersize=8)
+            panel.annotate(who, at, (6, 4), textcoords="offset points", fontsize=8)
         panel.set(xscale="log", yscale="log", xlabel="parameters", ylabel="cm", title=measure)
     for index, (who, values) in enumerate(cells.items()):
         marker, colour = STYLES[who.split()[0]]

@@ -1,12 +1,12 @@
-"""`haltere bench limits`: how far from what the vehicles allow the policy is, where its aims are hard to reach.
+"""`haltere bench limits`: how far from what the vehicles allow the policy is, where its aim is hard to reach.
 
 Same vehicles and initial states as `haltere bench foundation`. Each flight of the policy is taken as a beginning, and
-its actions are optimised with the vehicle known, in hindsight.
+its actions are optimised with the vehicle known, in hindsight. Where that flight was bad, descent does not find the
+best one: the median says something, a percentile in the tail does not.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,10 @@ from haltere.policies.foundation.rollout import Loop, advance, start
 from haltere.policies.plants.quadrotor import Quadrotor
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.tools.bench.contestants import OURS, load_student, percentiles
-from haltere.tools.bench.foundation import SLUGGISH
 from haltere.tools.bench.table import Rows
 
 KNOWN = "vehicle known, in hindsight"
-SETTLE_STEPS, HOLD_STEPS = 300, 500
+SETTLE_STEPS = 300
 
 
 class LimitsBench:
@@ -45,15 +44,8 @@ class LimitsBench:
         status("settling")
         initial = evaluate.scatter(keys[1], vehicle, "paper")
         for who, distance in self._both(vehicle, initial, SETTLE_STEPS).items():
-            median, p95 = percentiles(evaluate.settled_s(distance))
+            median, _ = percentiles(evaluate.settled_s(distance))
             rows.add("hover, paper's initial states: settled below 0.2 m, median", who, median, "s")
-            rows.add("hover, paper's initial states: settled below 0.2 m, p95", who, p95, "s")
-        status("sluggish vehicles")
-        slow = sample(keys[3], count, dataclasses.replace(raptor, torque_to_inertia=SLUGGISH))
-        slow = slow._replace(force=jnp.zeros_like(slow.force))
-        for who, distance in self._both(slow, evaluate.scatter(keys[3], slow, "code"), HOLD_STEPS).items():
-            stable = distance[-100:].mean(0) < 0.5
-            rows.add("hover, torque-to-inertia 40-80: stable", who, 100 * stable.mean(), "%")
         return rows
 
     def _both(self, vehicle: Quadrotor, initial: evaluate.Initial, steps: int) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ from haltere.tools.bench.contestants import Contestant, Contestants
 from haltere.tools.bench.table import Rows
 
 STEPS, EIGHT_S = 500, 9.0
+LARGEST_CM = 1000.0
+"""Errors of policies that lose their vehicles are drawn as this."""
 
 
 def fly_all(rows: Rows, trained: list[Contestant], quick: bool, seed: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 
 from haltere.policies.foundation.checkpoint import Progress
+from haltere.tools.bench.measures import LARGEST_CM
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -28,7 +29,7 @@ def draw_recipes(curves: dict[str, list[list[Progress]]], path: Path) -> None:
                 # A teacher's scores are not the student's.
                 lines = [line for line in curve if line.stage != "teachers"]
                 minutes = [line.seconds / 60 for line in lines]
-                values = [factor * getattr(line, field) for line in lines]
+                values = [min(factor * getattr(line, field), LARGEST_CM) for line in lines]
                 panel.plot(minutes, values, color=colour, alpha=0.8, label=None if index else name)
         panel.set(xlabel="time on two cores, min", ylabel=label, xlim=(0, None))
         if field != "stable":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 
+from haltere.tools.bench.measures import LARGEST_CM
 from haltere.tools.bench.table import Rows
 
 matplotlib.use("Agg")
@@ -25,11 +26,12 @@ def draw_teachers(rows: Rows, path: Path) -> None:
     for panel, measure in zip(axes, SHOWN, strict=True):
         found = [row for row in rows.rows if row.measure == measure]
         for kind, colour in COLOURS.items():
-            points = [(int(row.method.split()[0]), row.value) for row in found if row.method.endswith(kind)]
+            mine = [row for row in found if row.method.endswith(kind)]
+            points = [(int(row.method.split()[0]), min(row.value, LARGEST_CM)) for row in mine]
             panel.plot(*zip(*sorted(points), strict=True), "o-", color=colour, label=kind)
         for row in found:
             if row.method.startswith("all"):
-                panel.axhline(row.value, color="black", linestyle=":", label=row.method)
+                panel.axhline(min(row.value, LARGEST_CM), color="black", linestyle=":", label=row.method)
         panel.set(title=measure, xlabel="teachers", ylabel=found[0].unit, xscale="log")
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)

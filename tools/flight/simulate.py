@@ -52,14 +52,15 @@ def clock_us(time_s: float) -> int:
     return CLOCK_START_US + round(time_s * 1e6)
 
 
-def state_message(state: TrueState) -> State:
-    """A measured state as it goes to the flight controller."""
+def state_message(state: TrueState, motor: np.ndarray) -> State:
+    """A measured state, and the motor setpoints in force, as they go to the flight controller."""
     return State(
         clock_us(state.time_s) & 0xFFFFFFFF,
         state.position_world_m.tolist(),
         state.quat_wxyz.tolist(),
         state.velocity_world_m_s.tolist(),
         state.angular_velocity_body_rad_s.tolist(),
+        motor.tolist(),
     )
 
 
@@ -82,7 +83,9 @@ def mode_name(motors: Motors) -> str:
 def wire_delay_s(link: LinkUri) -> float:
     """Time from measurement to action in lockstep: frames on the wire, and the answer itself."""
     zero3, zero4 = (0.0,) * 3, (0.0,) * 4
-    size = len(encode(State(0, zero3, zero4, zero3, zero3), 0, 0)) + len(encode(Action(0, 0, 0, 0, 0, zero4), 0, 0))
+    size = len(encode(State(0, zero3, zero4, zero3, zero3, zero4), 0, 0)) + len(
+        encode(Action(0, 0, 0, 0, 0, zero4), 0, 0)
+    )
     if link.setpoint_period_us == 0:
         size += len(encode(Setpoint(0, zero3, zero3, zero3, 0.0), 0, 0))
     return link.wire_s(size) + COMPUTE_S
@@ -149,8 +152,9 @@ class Simulation:
         return state
 
     def _send(self, measured: TrueState, time_s: float) -> None:
-        reference = self._trajectory.at(time_s)
-        self._stack.send([setpoint_message(reference, time_s), state_message(measured)], clock_us(time_s))
+        setpoint = setpoint_message(self._trajectory.at(time_s), time_s)
+        state = state_message(measured, 2 * self._world.rotor_command - 1)
+        self._stack.send([setpoint, state], clock_us(time_s))
 
     def _record(self, state: TrueState, motors: Motors | None, action: np.ndarray) -> None:
         trip = motors.round_trip_us * 1e-6 if motors is not None and motors.round_trip_us else None
