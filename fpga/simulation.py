@@ -198,6 +198,8 @@ def run(bench: Bench, simulator: str, folder: Path, full: bool, seed: int, cover
         # Under pytest the runner leaves when a test has failed; its results are there all the same.
         if not results.exists():
             raise BuildError(f"{bench.name} on {simulator}: {error}; the logs are in {place}") from error
+    if not results.exists():
+        raise BuildError(f"{bench.name} on {simulator} ended without results; the logs are in {place}")
     return list(_outcomes(bench, simulator, results))
 
 

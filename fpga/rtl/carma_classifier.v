@@ -19,7 +19,7 @@ module carma_classifier (
     input  wire signed [ 7:0] weight          // one cycle later
 );
 
-    localparam [2:0] IDLE = 0, BIAS = 1, MULTIPLY = 2, SCALE = 3, STORE = 4, COMPARE = 5, FINISH = 6;
+    localparam [2:0] IDLE = 0, BIAS = 1, MULTIPLY = 2, SCALE = 3, SHIFT = 4, STORE = 5, COMPARE = 6, FINISH = 7;
 
     reg [2:0] state;
     reg layer;
@@ -29,18 +29,16 @@ module carma_classifier (
     reg signed [25:0] sum;
     reg signed [25:0] greatest;
     reg signed [25:0] second;
-    reg [41:0] scaled;
-    reg [255:0] hidden;
+    reg [42:0] scaled;
+    reg [4:0] shifts;
+    reg [7:0] hidden[0:31];
 
-    wire signed [7:0] input_value = layer ? hidden[index*8+:8] : features[index[3:0]*8+:8];
+    wire signed [7:0] input_value = layer ? hidden[index] : features[index[3:0]*8+:8];
     wire signed [15:0] product = input_value * weight;
     wire last = layer ? index == 5'd31 : index == 5'd15;
     wire [24:0] positive = sum[25] ? 25'd0 : sum[24:0];
     // The sum is not negative here. A bit more than asked for is kept, to round half upwards.
-    wire [42:0] shifted = {scaled, 1'b0} >> shift;
-    wire [7:0] rounded = |shifted[42:8] ? 8'd127 : {1'b0, shifted[7:1]} + {7'd0, shifted[0]};
-
-    integer j;
+    wire [7:0] rounded = |scaled[42:8] ? 8'd127 : {1'b0, scaled[7:1]} + {7'd0, scaled[0]};
 
     assign busy = state != IDLE;
     assign bias_address = {layer, unit};
@@ -58,7 +56,7 @@ module carma_classifier (
             greatest <= 0;
             second <= 0;
             scaled <= 0;
-            hidden <= 0;
+            shifts <= 0;
             best <= 0;
             margin <= 0;
         end else begin
@@ -83,12 +81,18 @@ module carma_classifier (
                     if (last) state <= layer ? COMPARE : SCALE;
                 end
                 SCALE: begin
-                    scaled <= {17'd0, positive} * {26'd0, multiplier};
-                    state <= STORE;
+                    scaled <= {{17'd0, positive} * {26'd0, multiplier}, 1'b0};
+                    shifts <= shift;
+                    state <= SHIFT;
+                end
+                SHIFT:
+                if (shifts == 0) state <= STORE;
+                else begin
+                    scaled <= {1'b0, scaled[42:1]};
+                    shifts <= shifts - 5'd1;
                 end
                 STORE: begin
-                    for (j = 0; j < 32; j = j + 1)
-                        if ({27'd0, unit} == j) hidden[j*8+:8] <= rounded[7] ? 8'd127 : rounded;
+                    hidden[unit] <= rounded[7] ? 8'd127 : rounded;
                     unit <= unit + 5'd1;
                     layer <= unit == 5'd31;
                     state <= BIAS;

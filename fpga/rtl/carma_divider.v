@@ -18,13 +18,13 @@ module carma_divider (
     reg [18:0] remainder; // always less than the divisor
     reg [32:0] bits;
 
-    wire [51:0] magnitude = numerator[52] ? -numerator[51:0] : numerator[51:0];
+    wire [51:0] magnitude = (numerator[51:0] ^ {52{numerator[52]}}) + {51'd0, numerator[52]};
     wire [19:0] shifted = {remainder, bits[32]};
     wire fits = shifted >= {1'b0, divisor};
     wire [18:0] reduced = shifted[18:0] - divisor;
 
     assign busy = remaining != 0;
-    assign quotient = negative ? -{1'b0, bits} : {1'b0, bits};
+    assign quotient = ({1'b0, bits} ^ {34{negative}}) + {33'd0, negative};
 
     always @(posedge clk) begin
         if (reset) begin

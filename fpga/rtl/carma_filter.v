@@ -23,7 +23,7 @@ module carma_filter #(
     output wire                   drain,
 
     output reg  [            5:0] config_address,
-    input  wire [           31:0] config_data,
+    input  wire [           31:0] config_data,   // one cycle later
 
     input  wire [    AXES*32-1:0] seed_position,
     input  wire [    AXES*32-1:0] seed_velocity,
@@ -49,7 +49,7 @@ module carma_filter #(
 
     localparam [4:0] IDLE = 0, DISCARD = 1, PREDICT_MULTIPLY = 2, PREDICT_ADD = 3, FETCH = 4, CHECK = 5,
         RATE_MULTIPLY = 6, RATE_STORE = 7, CALIBRATE_MULTIPLY = 8, CALIBRATE_ADD = 9, OFFSET = 10, COMPARE = 11,
-        JUDGE = 12, SQUARE = 13, SCALE = 14, ACCUMULATE = 15, CORRECT_POSITION = 16, CORRECT_VELOCITY = 17;
+        JUDGE = 12, SQUARE = 13, SCALE = 14, ACCUMULATE = 15, CORRECT_POSITION = 16, CORRECT_VELOCITY = 17, RELOAD = 18;
 
     reg  [                   4:0] state;
     reg  [                   1:0] axis;
@@ -57,6 +57,7 @@ module carma_filter #(
     reg  [                   3:0] remaining;
     reg signed [            51:0] sum;
     reg signed [            31:0] measured;
+    reg signed [            32:0] relative; // what was measured, with the motion since then
     reg signed [            31:0] residual;
     reg signed [            31:0] surprise;
     reg  [                  25:0] sample_nis;
@@ -79,33 +80,36 @@ module carma_filter #(
     wire signed [24:0] coefficient = config_data[24:0];
     always @(posedge clk) product <= factor_a * factor_b;
 
-    // One rounding adder: a shift by n that rounds half upwards adds the bit below.
-    reg signed [47:0] addend;
+    // One rounding adder: a shift by n that rounds half upwards adds the bit below, as a carry into the sum.
+    reg signed [44:0] addend;
     reg round_up;
     reg signed [31:0] base;
     always @* begin
         base = state == CORRECT_VELOCITY ? velocity : position;
-        addend = {{7{product[56]}}, product[56:16]};
+        addend = {{4{product[56]}}, product[56:16]};
         round_up = product[15];
         if (state == PREDICT_ADD) begin
-            addend = {{15{product[56]}}, product[56:24]};
+            addend = {{12{product[56]}}, product[56:24]};
             round_up = product[23];
         end
         if (state == OFFSET) begin
             base = config_data;
-            addend = {{4{sum[51]}}, sum[51:8]};
+            addend = {sum[51], sum[51:8]};
             round_up = sum[7];
         end
     end
-    wire signed [31:0] total = saturate(addend + widen(base) + {47'd0, round_up});
+    // verilator lint_off UNUSEDSIGNAL
+    wire [45:0] carried = {addend, 1'b1} + {{13{base[31]}}, base, round_up};
+    // verilator lint_on UNUSEDSIGNAL
+    wire signed [31:0] total = saturate({{3{carried[45]}}, carried[45:1]});
 
     // One adder for the velocity: half a step on the way to the mean velocity of the tick, a whole one at its end.
     wire signed [31:0] part_step = state == PREDICT_MULTIPLY ? {step[31], step[31:1]} : step;
     wire signed [31:0] advanced = saturate(widen(velocity) + widen(part_step));
 
-    // One adder for both comparisons: with the filter's own state, then with the fused one.
+    // One adder for both comparisons: with the fused state, then with the filter's own.
     wire signed [31:0] reference = state == JUDGE && PREDICT != 0 ? fused : expected;
-    wire signed [31:0] difference = saturate(widen(measured) - widen(reference) + widen(moved));
+    wire signed [31:0] difference = saturate({{15{relative[32]}}, relative} - widen(reference));
 
     // What is squared fits the multiplier's narrow side: +-16 m or m/s.
     wire signed [24:0] narrow = &surprise[31:24] || !(|surprise[31:24]) ? surprise[24:0] :
@@ -117,8 +121,11 @@ module carma_filter #(
     wire [24:0] nis_error = {1'b0, clamped_nis} - {1'b0, nis}; // moves the mean by a sixteenth
     // verilator lint_on UNUSEDSIGNAL
 
+    wire last_axis = {30'd0, axis} == AXES - 1;
+    wire last_channel = {29'd0, channel} == CHANNELS - 1;
+
     reg any_invalid;
-    integer k, j;
+    integer k, j, m;
     always @* begin
         any_invalid = 1'b0;
         for (k = 0; k < CHANNELS; k = k + 1) if (sample[k*16+:16] == INVALID) any_invalid = 1'b1;
@@ -127,7 +134,8 @@ module carma_filter #(
     always @* begin
         factor_a = residual;
         factor_b = coefficient;
-        config_address = {1'b0, axis, channel};
+        // The word that the next state needs.
+        config_address = 6'd0;
         case (state)
             PREDICT_MULTIPLY: begin
                 factor_a = advanced;
@@ -138,17 +146,18 @@ module carma_filter #(
                 factor_b = {channels[CHANNELS*24-1], channels[CHANNELS*24-1-:24]};
             end
             CALIBRATE_MULTIPLY: factor_a = {{8{channels[channel*24+23]}}, channels[channel*24+:24]};
-            OFFSET: config_address = 6'd24 + {4'd0, axis};
+            CALIBRATE_ADD: config_address = last_channel ? {4'b0110, axis} : {1'b0, axis, channel + 3'd1};
             SQUARE: begin
                 factor_a = {{7{narrow[24]}}, narrow};
                 factor_b = narrow;
+                config_address = {4'b1001, axis};
             end
             SCALE: begin
                 factor_a = product[51:20];
-                config_address = 6'd36 + {4'd0, axis};
+                config_address = {4'b0111, axis};
             end
-            ACCUMULATE: config_address = 6'd28 + {4'd0, axis};
-            CORRECT_POSITION: config_address = 6'd32 + {4'd0, axis};
+            ACCUMULATE: config_address = {4'b1000, axis};
+            CORRECT_VELOCITY: config_address = {1'b0, axis + 2'd1, 3'd0};
             default: ;
         endcase
     end
@@ -157,24 +166,22 @@ module carma_filter #(
     assign drain = state == DISCARD && remaining != 0;
     assign pop   = drain || state == CHECK;
 
-    wire last_axis = {30'd0, axis} == AXES - 1;
-    wire write_position = state == PREDICT_ADD || state == CORRECT_POSITION;
-    wire write_velocity = state == PREDICT_ADD || state == CORRECT_VELOCITY;
+    wire write_position = state == RELOAD || state == PREDICT_ADD || state == CORRECT_POSITION;
+    wire write_velocity = state == RELOAD || state == PREDICT_ADD || state == CORRECT_VELOCITY;
+    wire signed [31:0] position_next = state == RELOAD ? fused_position : total;
+    wire signed [31:0] velocity_next = state == RELOAD ? fused_velocity : state == PREDICT_ADD ? advanced : total;
 
     always @(posedge clk) begin
         if (reset) begin
             state_position <= 0;
             state_velocity <= 0;
             innovation <= 0;
-        end else if (state == IDLE && start && reload) begin
-            state_position <= seed_position;
-            state_velocity <= seed_velocity;
         end else begin
             for (j = 0; j < AXES; j = j + 1)
                 if ({30'd0, axis} == j) begin
-                    if (write_position) state_position[j*32+:32] <= total;
-                    if (write_velocity) state_velocity[j*32+:32] <= state == PREDICT_ADD ? advanced : total;
-                    if (state == SQUARE) innovation[j*32+:32] <= residual;
+                    if (write_position) state_position[j*32+:32] <= position_next;
+                    if (write_velocity) state_velocity[j*32+:32] <= velocity_next;
+                    if (state == SCALE) innovation[j*32+:32] <= residual;
                 end
         end
     end
@@ -187,6 +194,7 @@ module carma_filter #(
             remaining <= 0;
             sum <= 0;
             measured <= 0;
+            relative <= 0;
             residual <= 0;
             surprise <= 0;
             sample_nis <= 0;
@@ -210,11 +218,15 @@ module carma_filter #(
                         age <= 16'hffff;
                         nis <= 0;
                         repeats <= 0;
-                        state <= DISCARD;
+                        state <= RELOAD;
                     end else begin
                         if (age != 16'hffff) age <= age + 16'd1;
                         state <= PREDICT != 0 ? PREDICT_MULTIPLY : FETCH;
                     end
+                end
+                RELOAD: begin
+                    axis <= axis + 2'd1;
+                    if (last_axis) state <= DISCARD;
                 end
                 DISCARD: begin
                     if (remaining == 0) state <= IDLE;
@@ -230,8 +242,8 @@ module carma_filter #(
                     channel <= 0;
                     sum <= 0;
                     sample_nis <= 0;
-                    for (k = 0; k < CHANNELS; k = k + 1)
-                        channels[k*24+:24] <= {{8{sample[k*16+15]}}, sample[k*16+:16]};
+                    for (m = 0; m < CHANNELS; m = m + 1)
+                        channels[m*24+:24] <= {{8{sample[m*16+15]}}, sample[m*16+:16]};
                     state <= remaining == 0 ? IDLE : CHECK;
                 end
                 CHECK: begin
@@ -246,7 +258,7 @@ module carma_filter #(
                 end
                 RATE_MULTIPLY: state <= RATE_STORE;
                 RATE_STORE: begin
-                    for (j = 0; j < 2; j = j + 1) if ({30'd0, axis} == j) channels[j*24+:24] <= product[33:10];
+                    for (m = 0; m < 2; m = m + 1) if ({30'd0, axis} == m) channels[m*24+:24] <= product[33:10];
                     axis <= axis == 2'd1 ? 2'd0 : 2'd1;
                     state <= axis == 2'd1 ? CALIBRATE_MULTIPLY : RATE_MULTIPLY;
                 end
@@ -254,21 +266,24 @@ module carma_filter #(
                 CALIBRATE_ADD: begin
                     sum <= sum + product[51:0];
                     channel <= channel + 3'd1;
-                    state <= {29'd0, channel} == CHANNELS - 1 ? OFFSET : CALIBRATE_MULTIPLY;
+                    state <= last_channel ? OFFSET : CALIBRATE_MULTIPLY;
                 end
                 OFFSET: begin
                     measured <= total;
                     state <= COMPARE;
                 end
                 COMPARE: begin
-                    residual <= difference;
+                    relative <= {measured[31], measured} + {moved[31], moved};
                     state <= JUDGE;
                 end
                 JUDGE: begin
                     surprise <= difference;
                     state <= SQUARE;
                 end
-                SQUARE: state <= SCALE;
+                SQUARE: begin
+                    residual <= difference;
+                    state <= SCALE;
+                end
                 SCALE: state <= ACCUMULATE;
                 ACCUMULATE: begin
                     sample_nis <= sample_nis + {2'd0, axis_nis};

@@ -69,7 +69,7 @@ module carma_path #(
     wire [15:0] repeats;
     wire [AXES*32-1:0] position, velocity, innovation;
     wire [5:0] config_address;
-    wire [31:0] config_data, config_read;
+    wire [31:0] config_data;
 
     // What is queued at the tick is this tick's work; later samples wait for the next.
     reg [3:0] pending;
@@ -111,14 +111,15 @@ module carma_path #(
         .full(full)
     );
 
-    carma_memory configuration (
+    carma_memory #(
+        .REGISTERED(1)
+    ) configuration (
         .clk(clk),
         .write(bus_write && !bus_address[6]),
-        .address(bus_address[5:0]),
+        .write_address(bus_address[5:0]),
         .write_data(bus_write_data),
-        .read_data(config_read),
-        .engine_address(config_address),
-        .engine_data(config_data)
+        .read_address(config_address),
+        .read_data(config_data)
     );
 
     carma_filter #(
@@ -175,31 +176,29 @@ module carma_path #(
     end
 
     always @(posedge clk) begin
-        if (!bus_address[6]) bus_read_data <= config_read;
-        else
-            case (bus_address[5:0])
-                6'd0: bus_read_data <= active_low;
-                6'd1: bus_read_data <= active_high;
-                6'd2: bus_read_data <= samples;
-                6'd3: bus_read_data <= dropped;
-                6'd4: bus_read_data <= overflows;
-                6'd5: bus_read_data <= rejected;
-                6'd6: bus_read_data <= switches;
-                6'd7: bus_read_data <= {valid, awake, usable, consistent, 8'd0, level, age};
-                6'd8: bus_read_data <= {8'd0, nis};
-                6'd9: bus_read_data <= nis_sum;
-                6'd10: bus_read_data <= {16'd0, repeats};
-                6'd12: bus_read_data <= residual[31:0];
-                6'd13: bus_read_data <= residual[63:32];
-                6'd14: bus_read_data <= residual[95:64];
-                6'd16: bus_read_data <= state_position[31:0];
-                6'd17: bus_read_data <= state_position[63:32];
-                6'd18: bus_read_data <= state_position[95:64];
-                6'd20: bus_read_data <= state_velocity[31:0];
-                6'd21: bus_read_data <= state_velocity[63:32];
-                6'd22: bus_read_data <= state_velocity[95:64];
-                default: bus_read_data <= 32'd0;
-            endcase
+        case (bus_address[5:0])
+            6'd0: bus_read_data <= active_low;
+            6'd1: bus_read_data <= active_high;
+            6'd2: bus_read_data <= samples;
+            6'd3: bus_read_data <= dropped;
+            6'd4: bus_read_data <= overflows;
+            6'd5: bus_read_data <= rejected;
+            6'd6: bus_read_data <= switches;
+            6'd7: bus_read_data <= {valid, awake, usable, consistent, 8'd0, level, age};
+            6'd8: bus_read_data <= {8'd0, nis};
+            6'd9: bus_read_data <= nis_sum;
+            6'd10: bus_read_data <= {16'd0, repeats};
+            6'd12: bus_read_data <= residual[31:0];
+            6'd13: bus_read_data <= residual[63:32];
+            6'd14: bus_read_data <= residual[95:64];
+            6'd16: bus_read_data <= state_position[31:0];
+            6'd17: bus_read_data <= state_position[63:32];
+            6'd18: bus_read_data <= state_position[95:64];
+            6'd20: bus_read_data <= state_velocity[31:0];
+            6'd21: bus_read_data <= state_velocity[63:32];
+            6'd22: bus_read_data <= state_velocity[95:64];
+            default: bus_read_data <= 32'd0;
+        endcase
     end
 
 endmodule

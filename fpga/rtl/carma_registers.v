@@ -16,8 +16,6 @@ module carma_registers (
     output wire         weight_write,
     output wire [  4:0] path_write,
     output wire [  4:0] path_read,
-    input  wire [ 23:0] bias_read_data,
-    input  wire [ 31:0] fusion_read_data,
     input  wire [ 31:0] weight_read_data,
     input  wire [159:0] path_read_data,
 
@@ -73,6 +71,33 @@ module carma_registers (
     wire [3:0] block = bus_address[10:7];             // 0x400 and every 0x200 from there are the paths
     wire is_path = block >= 4'd2 && block <= 4'd6;
     wire [2:0] path = block[2:0] - 3'd2;
+
+    // What the bus writes to the engines' memories is kept a second time, to be read back. Biases are block 0, fusion
+    // block 1, the paths' configurations their own. In block 7 are the plain words: sample, seeds, features. They read
+    // as zero until they are written after a reset.
+    wire is_memory = is_bias || is_fusion || (is_path && !bus_address[6]);
+    wire is_plain = bus_address[10:2] == WORD_SAMPLE[10:2] || bus_address[10:2] == WORD_FEATURE[10:2] ||
+        ((bus_address[10:2] == WORD_SEED_POSITION[10:2] || bus_address[10:2] == WORD_SEED_VELOCITY[10:2]) &&
+            bus_address[1:0] != 2'd3);
+    wire [2:0] memory_block = is_plain ? 3'd7 : is_path ? block[2:0] : {2'b00, is_fusion};
+    wire [3:0] plain = {bus_address[3] || bus_address[5], bus_address[2:0]};
+    reg [15:0] plain_written;
+    wire [31:0] memory_read_data;
+    always @(posedge clk) begin
+        if (reset || soft_reset) plain_written <= 0;
+        else if (bus_write && is_plain) plain_written[plain] <= 1'b1;
+    end
+    carma_memory #(
+        .DEPTH_LOG2(9),
+        .REGISTERED(1)
+    ) written (
+        .clk(clk),
+        .write(bus_write && (is_memory || is_plain)),
+        .write_address({memory_block, bus_address[5:0]}),
+        .write_data(is_bias ? {{8{bus_write_data[23]}}, bus_write_data[23:0]} : bus_write_data),
+        .read_address({memory_block, bus_address[5:0]}),
+        .read_data(memory_read_data)
+    );
 
     assign bias_write = bus_write && is_bias;
     assign fusion_write = bus_write && is_fusion;
@@ -186,12 +211,6 @@ module carma_registers (
             WORD_VELOCITY: own <= velocity[31:0];
             WORD_VELOCITY + 11'd1: own <= velocity[63:32];
             WORD_VELOCITY + 11'd2: own <= velocity[95:64];
-            WORD_SEED_POSITION: own <= seed_position[31:0];
-            WORD_SEED_POSITION + 11'd1: own <= seed_position[63:32];
-            WORD_SEED_POSITION + 11'd2: own <= seed_position[95:64];
-            WORD_SEED_VELOCITY: own <= seed_velocity[31:0];
-            WORD_SEED_VELOCITY + 11'd1: own <= seed_velocity[63:32];
-            WORD_SEED_VELOCITY + 11'd2: own <= seed_velocity[95:64];
             WORD_REQUANTISE: own <= {11'd0, requantise};
             WORD_MARGIN_MIN: own <= margin_min;
             WORD_HYSTERESIS: own <= {24'd0, hysteresis};
@@ -199,17 +218,14 @@ module carma_registers (
             WORD_MARGIN: own <= margin;
             WORD_CLASSIFIED: own <= classifications;
             default: begin
-                if (bus_address[10:2] == WORD_SAMPLE[10:2]) own <= sample[bus_address[1:0]*32+:32];
-                if (bus_address[10:2] == WORD_FEATURE[10:2]) own <= features[bus_address[1:0]*32+:32];
                 if (bus_address[10:4] == WORD_MASK[10:4]) own <= {27'd0, masks[bus_address[3:0]*5+:5]};
-                if (is_bias) own <= {{8{bias_read_data[23]}}, bias_read_data};
-                if (is_fusion) own <= fusion_read_data;
             end
         endcase
     end
 
     always @(posedge clk) begin
-        if (is_path) bus_read_data <= path_read_data[path*32+:32];
+        if (is_memory || (is_plain && plain_written[plain])) bus_read_data <= memory_read_data;
+        else if (is_path) bus_read_data <= path_read_data[path*32+:32];
         else if (is_weight) bus_read_data <= weight_read_data;
         else bus_read_data <= own;
     end

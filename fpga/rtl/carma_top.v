@@ -60,8 +60,8 @@ module carma_top (
 
     wire bias_write, fusion_write, weight_write;
     wire [4:0] path_write, path_read;
-    wire [23:0] bias_read_data, bias;
-    wire [31:0] fusion_read_data, fusion_data, weight_read_data;
+    wire [23:0] bias;
+    wire [31:0] fusion_data, weight_read_data;
     wire [159:0] path_read_data, switches;
     wire [5:0] bias_address, fusion_address;
     wire [9:0] weight_address;
@@ -144,8 +144,6 @@ module carma_top (
         .weight_write(weight_write),
         .path_write(path_write),
         .path_read(path_read),
-        .bias_read_data(bias_read_data),
-        .fusion_read_data(fusion_read_data),
         .weight_read_data(weight_read_data),
         .path_read_data(path_read_data),
         .gate(gate),
@@ -222,11 +220,10 @@ module carma_top (
     carma_memory fusion (
         .clk(clk),
         .write(fusion_write),
-        .address(bus_address[5:0]),
+        .write_address(bus_address[5:0]),
         .write_data(bus_write_data),
-        .read_data(fusion_read_data),
-        .engine_address(fusion_address),
-        .engine_data(fusion_data)
+        .read_address(fusion_address),
+        .read_data(fusion_data)
     );
 
     carma_fuser fuser (
@@ -260,11 +257,10 @@ module carma_top (
     ) biases (
         .clk(clk),
         .write(bias_write),
-        .address(bus_address[5:0]),
+        .write_address(bus_address[5:0]),
         .write_data(bus_write_data[23:0]),
-        .read_data(bias_read_data),
-        .engine_address(bias_address),
-        .engine_data(bias)
+        .read_address(bias_address),
+        .read_data(bias)
     );
 
     carma_weights weights (

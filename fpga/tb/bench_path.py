@@ -66,7 +66,7 @@ class PathBench:
         return int(self.dut.bus_read_data.value)
 
     async def configure(self) -> FilterConfig:
-        """Writes a random configuration and reads it back."""
+        """Writes a random configuration, which the register file, not the path, reads back."""
         axes, channels = len(self.path.axes), self.path.channels
         calibration = np.array([[random_word(25) for _ in range(channels)] for _ in range(axes)], np.int64)
         rows = {
@@ -82,7 +82,6 @@ class PathBench:
                 )
             for name, values in rows.items():
                 await self.write((offset(name, axis) - PATH_BASE) // 4, values[axis])
-                assert await self.read(name, axis) == values[axis] & 0xFFFFFFFF
         arrays = [np.array(rows[name], np.int64) for name in rows]
         return FilterConfig(calibration, *arrays)
 
