@@ -19,8 +19,11 @@ module carma_fuser (
     input  wire [  4:0] path_awake,
     input  wire [ 79:0] path_age,
     input  wire [119:0] path_nis,
+    // verilator lint_off UNUSEDSIGNAL
+    // Each path's own axes are looked at.
     input  wire [479:0] path_position,
     input  wire [479:0] path_velocity,
+    // verilator lint_on UNUSEDSIGNAL
 
     output reg  [  5:0] config_address,
     input  wire [ 31:0] config_data,
@@ -57,7 +60,31 @@ module carma_fuser (
     wire signed [31:0] now = rate ? now_velocity : now_position;
     wire signed [31:0] step = velocity_step[axis*32+:32];
     wire [3:0] element = {1'b0, path} + {path, 1'b0} + {2'd0, axis}; // 3 * path + axis
-    wire signed [31:0] other = rate ? path_velocity[element*32+:32] : path_position[element*32+:32];
+    // Only what a path estimates is there to choose from; of the rest `counts` makes nothing.
+    reg signed [31:0] other;
+    always @* begin
+        case ({path[1:0], rate, axis})
+            5'b01_0_00: other = path_position[96+:32];
+            5'b01_0_01: other = path_position[128+:32];
+            5'b01_0_10: other = path_position[160+:32];
+            5'b01_1_00: other = path_velocity[96+:32];
+            5'b01_1_01: other = path_velocity[128+:32];
+            5'b01_1_10: other = path_velocity[160+:32];
+            5'b10_0_00: other = path_position[192+:32];
+            5'b10_0_01: other = path_position[224+:32];
+            5'b10_1_00: other = path_velocity[192+:32];
+            5'b10_1_01: other = path_velocity[224+:32];
+            5'b11_0_00: other = path_position[288+:32];
+            5'b11_0_01: other = path_position[320+:32];
+            5'b11_0_10: other = path_position[352+:32];
+            5'b11_1_00: other = path_velocity[288+:32];
+            5'b11_1_01: other = path_velocity[320+:32];
+            5'b11_1_10: other = path_velocity[352+:32];
+            5'b00_0_10: other = path_position[448+:32];
+            5'b00_1_10: other = path_velocity[448+:32];
+            default: other = path_position[96+:32];
+        endcase
+    end
     wire [2:0] word = {1'b0, axis} + (rate ? 3'd3 : 3'd0);
     wire measures_velocity = VELOCITY[element];
     wire signed [31:0] measured_now = measures_velocity ? now_velocity : now_position;
