@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from haltere.fpga.paths import PATHS
 from haltere.fpga.simulation import RTL, sources
 from haltere.policies.errors import BuildError
 
@@ -108,6 +109,32 @@ def synthesise(netlist: Path | None = None) -> Resources:
     return resources(
         _cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5", "-DCARMA_XILINX", netlist)
     )
+
+
+def clock_loads(netlist: Path) -> dict[str, int]:
+    """Returns the flip-flops on each path's clock, counted in a netlist that `synthesise` wrote.
+
+    Of a path without a gate, those whose output has a name within the path's filter or queue.
+
+    Args:
+      netlist: JSON.
+    """
+    top = json.loads(netlist.read_text())["modules"][TOP]
+    names = {bit: name for name, net in top["netnames"].items() for bit in net["bits"]}
+    gates = {
+        cell["connections"]["O"][0]: name.split(".")[0]
+        for name, cell in top["cells"].items()
+        if cell["type"] == "BUFGCE"
+    }
+    loads = {path.name: 0 for path in PATHS}
+    inner = re.compile(rf"({'|'.join(loads)})\.(filter|fifo)\b")
+    for cell in top["cells"].values():
+        if re.fullmatch(r"FD[RSCP]E(_1)?", cell["type"]):
+            gate = gates.get(cell["connections"]["C"][0])
+            found = inner.match(names.get(cell["connections"]["Q"][0], ""))
+            if gate or found:
+                loads[gate or found.group(1)] += 1  # type: ignore[union-attr]
+    return loads
 
 
 def simulated_latches() -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pynq = pytest.importorskip("pynq", reason="PYNQ is not installed: an environment of its own has it, for it wants NumPy 1")
+pynq = pytest.importorskip("pynq", reason="PYNQ, which needs NumPy 1, has an environment of its own")
 
 from haltere.fpga import verilated  # noqa: E402
 from haltere.fpga.configuration import configure  # noqa: E402
@@ -50,12 +49,12 @@ def load(board: SimulatedBoard, folder: Path) -> CarmaGate:
     return driver
 
 
-@pytest.fixture()
-def driver(board: SimulatedBoard, tmp_path: Path) -> Iterator[CarmaGate]:
+@pytest.fixture
+def driver(board: SimulatedBoard, tmp_path: Path) -> CarmaGate:
     found = load(board, tmp_path)
     found.start()
     configure(found)
-    yield found
+    return found
 
 
 def beat(driver: CarmaGate, ticks: int) -> None:
