@@ -38,7 +38,8 @@ class Resources:
 
     Attributes:
       cells: number of each primitive.
-      lut: look-up tables, those used as memory among them.
+      lut: look-up tables, those used as memory among them, and inverters: in this design they drive carry chains,
+        multiplexers and flip-flops, not look-up tables that could take them in.
       ff: flip-flops.
       bram36: block RAMs of 36 kbit.
       dsp: DSP48E1 slices.

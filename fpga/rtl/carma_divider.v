@@ -9,22 +9,22 @@ module carma_divider (
     input  wire signed [52:0] numerator,
     input  wire        [18:0] denominator, // not zero
     output wire               busy,
-    output wire signed [33:0] quotient
+    output reg                negative,
+    output wire        [32:0] magnitude    // of the quotient
 );
 
-    reg negative;
     reg [5:0] remaining;
     reg [18:0] divisor;
     reg [18:0] remainder; // always less than the divisor
     reg [32:0] bits;
 
-    wire [51:0] magnitude = (numerator[51:0] ^ {52{numerator[52]}}) + {51'd0, numerator[52]};
+    wire [51:0] unsigned_numerator = (numerator[51:0] ^ {52{numerator[52]}}) + {51'd0, numerator[52]};
     wire [19:0] shifted = {remainder, bits[32]};
     wire fits = shifted >= {1'b0, divisor};
     wire [18:0] reduced = shifted[18:0] - divisor;
 
     assign busy = remaining != 0;
-    assign quotient = ({1'b0, bits} ^ {34{negative}}) + {33'd0, negative};
+    assign magnitude = bits;
 
     always @(posedge clk) begin
         if (reset) begin
@@ -37,8 +37,8 @@ module carma_divider (
             remaining <= 6'd33;
             negative <= numerator[52];
             divisor <= denominator;
-            remainder <= magnitude[51:33];
-            bits <= magnitude[32:0];
+            remainder <= unsigned_numerator[51:33];
+            bits <= unsigned_numerator[32:0];
         end else if (busy) begin
             remaining <= remaining - 6'd1;
             remainder <= fits ? reduced : shifted[18:0];

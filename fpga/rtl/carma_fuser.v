@@ -96,6 +96,10 @@ module carma_fuser (
     wire [15:0] weight = consistent[path] || full_weight == 0 ? full_weight :
         full_weight[15:8] == 0 ? 16'd1 : {8'd0, full_weight[15:8]};
 
+    // One adder for the velocity: half a step on the way to the mean velocity of the tick, a whole one at its end.
+    wire signed [31:0] part_step = state == PREDICT_MULTIPLY ? {step[31], step[31:1]} : step;
+    wire signed [32:0] advanced = {now_velocity[31], now_velocity} + {part_step[31], part_step};
+
     reg signed [32:0] factor_a;
     reg signed [17:0] factor_b;
     reg signed [50:0] product;
@@ -110,7 +114,8 @@ module carma_fuser (
     wire [31:0] past;
 
     wire divider_busy;
-    wire signed [33:0] quotient;
+    wire negative;
+    wire [32:0] magnitude;
 
     carma_divider divider (
         .clk(clk),
@@ -119,7 +124,8 @@ module carma_fuser (
         .numerator(sum),
         .denominator(information),
         .busy(divider_busy),
-        .quotient(quotient)
+        .negative(negative),
+        .magnitude(magnitude)
     );
 
     carma_history history (
@@ -138,7 +144,7 @@ module carma_fuser (
         case (state)
             TRUST_IMU, TRUST: config_address = {path, 3'd7};
             STEP_MULTIPLY: factor_a = {acceleration[axis*32+31], acceleration[axis*32+:32]};
-            PREDICT_MULTIPLY: factor_a = {now_velocity[31], now_velocity} + {step[31], step[31], step[31:1]};
+            PREDICT_MULTIPLY: factor_a = advanced;
             WEIGH: begin
                 factor_a = {other[31], other} - {now[31], now};
                 factor_b = {2'b00, weight};
@@ -152,12 +158,19 @@ module carma_fuser (
 
     assign busy = state != IDLE;
 
-    // A shift by 24 that rounds half upwards; what has gone through the tick's length fits in a word.
-    wire signed [31:0] rounded = {{5{product[50]}}, product[50:24]} + {31'd0, product[23]};
-    wire signed [31:0] step_next = usable[0] ? rounded : 32'sd0;
-    wire signed [31:0] position_next = saturate(widen(now_position) + widen(rounded));
-    wire signed [31:0] velocity_next = saturate(widen(now_velocity) + widen(step));
-    wire signed [31:0] fused_next = saturate(widen(now) + {{14{quotient[33]}}, quotient});
+    // A shift by 24 that rounds half upwards, as a carry into the sum: with nothing for the step, with the position.
+    wire signed [31:0] start_of_sum = state == STEP_STORE ? 32'sd0 : now_position;
+    // verilator lint_off UNUSEDSIGNAL
+    wire [33:0] carried = {{6{product[50]}}, product[50:24], 1'b1} + {start_of_sum[31], start_of_sum, product[23]};
+    // verilator lint_on UNUSEDSIGNAL
+    wire signed [31:0] position_next = saturate({{15{carried[33]}}, carried[33:1]});
+    wire signed [31:0] step_next = usable[0] ? position_next : 32'sd0;
+    wire signed [31:0] velocity_next = saturate({{15{advanced[32]}}, advanced});
+    // The quotient's two's complement, its one as a carry.
+    // verilator lint_off UNUSEDSIGNAL
+    wire [35:0] blended = {{3{now[31]}}, now, 1'b1} + {{2{negative}}, magnitude ^ {33{negative}}, negative};
+    // verilator lint_on UNUSEDSIGNAL
+    wire signed [31:0] fused_next = saturate({{13{blended[35]}}, blended[35:1]});
     wire signed [31:0] moved_next = saturate(widen(measured_now) - widen(past));
     integer j;
 
