@@ -52,6 +52,7 @@ class Reflex:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self.observation = np.zeros(OBSERVATION_SIZE, np.float32)
+        self._buffer = self.observation.data
         self.motor = [0.0, 0.0, 0.0, 0.0]
         self.setpoint_timeout_us = 200_000
         self._setpoint: Setpoint | None = None
@@ -138,9 +139,7 @@ class Reflex:
         previous = state.motor if self._advanced_us is None else self._previous
         rotation = rotation_from_quaternion(quaternion)
         try:  # one write: element by element costs as much as the policy
-            _write(
-                self.observation, 0, ex, ey, ez, *rotation, ux, uy, uz, *state.angular_velocity_body_rad_s, *previous
-            )
+            _write(self._buffer, 0, ex, ey, ez, *rotation, ux, uy, uz, *state.angular_velocity_body_rad_s, *previous)
         except OverflowError:  # beyond single precision
             self.observation.fill(math.nan)
         return status
