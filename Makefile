@@ -30,6 +30,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m haltere.firmware_bridge.link.generate --check
+	$(BIN)/python -m haltere.fpga.registers --check
 	$(BIN)/clang-format --dry-run -Werror firmware_bridge/client_c/*.[ch] tests/fixtures/*.c
 	$(BIN)/cppcheck --quiet --std=c99 --error-exitcode=1 --enable=warning,performance,portability firmware_bridge/client_c/*.c
 

@@ -80,20 +80,21 @@ class Policy(Protocol):
         """
 
 
-def rotation_from_quaternion(quat_wxyz: Sequence[float] | FloatArray, out: FloatArray) -> None:
-    """Writes the rotation matrix (body to world, row-major) of a unit quaternion.
+def rotation_from_quaternion(quat_wxyz: Sequence[float] | FloatArray) -> tuple[float, ...]:
+    """Returns the rotation matrix (body to world) of a unit quaternion, row by row.
 
     Args:
       quat_wxyz: (4,) unit quaternion, body to world.
-      out: (9,) receives the matrix, row by row.
     """
     w, x, y, z = float(quat_wxyz[0]), float(quat_wxyz[1]), float(quat_wxyz[2]), float(quat_wxyz[3])
-    out[0] = 1 - 2 * (y * y + z * z)
-    out[1] = 2 * (x * y - w * z)
-    out[2] = 2 * (x * z + w * y)
-    out[3] = 2 * (x * y + w * z)
-    out[4] = 1 - 2 * (x * x + z * z)
-    out[5] = 2 * (y * z - w * x)
-    out[6] = 2 * (x * z - w * y)
-    out[7] = 2 * (y * z + w * x)
-    out[8] = 1 - 2 * (x * x + y * y)
+    return (
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - w * z),
+        2 * (x * z + w * y),
+        2 * (x * y + w * z),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - w * x),
+        2 * (x * z - w * y),
+        2 * (y * z + w * x),
+        1 - 2 * (x * x + y * y),
+    )

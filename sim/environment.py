@@ -45,11 +45,11 @@ def observation_of(state: State, setpoint: Setpoint, previous_action: Any) -> Fl
       (22,) float32, layout in `OBSERVATION_SPEC`.
     """
     observation = np.empty(OBSERVATION_SIZE, np.float32)
-    rotation_from_quaternion(state.quat_wxyz.astype(np.float32), observation[3:12])
     c, s = np.cos(setpoint.yaw_rad), np.sin(setpoint.yaw_rad)
     to_yaw = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
     observation[0:3] = to_yaw @ (state.position_world_m - setpoint.position_world_m)
-    observation[3:12] = (to_yaw @ observation[3:12].reshape(3, 3)).ravel()
+    rotation = np.reshape(rotation_from_quaternion(state.quat_wxyz.astype(np.float32)), (3, 3))
+    observation[3:12] = (to_yaw @ rotation).ravel()
     observation[12:15] = to_yaw @ (state.velocity_world_m_s - setpoint.velocity_world_m_s)
     observation[15:18] = state.angular_velocity_body_rad_s
     observation[18:22] = previous_action

@@ -29,6 +29,8 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["bench", "foundation"], "--check"),
         (["bench", "runtime"], "--json"),
         (["info"], "golden"),
+        (["fpga", "test"], "--coverage"),
+        (["fpga", "synth"], "XC7Z020"),
     ],
 )
 def test_help_teaches(command: list[str], teaches: str) -> None:
@@ -61,6 +63,7 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
     [
         (["info", "nowhere.onnx"], "cannot read nowhere.onnx"),
         (["serve", "nonsense:"], "unknown kind of link"),
+        (["fpga", "test", "nonsense"], "the benches are clock_gate"),
         (["serve", "tcp://127.0.0.1"], "port is missing"),
         (["fly", "--vehicle", "x5000"], "x500"),
         (["fly", "--trajectory", "figure-nine"], "did you mean 'figure-eight'"),

@@ -119,7 +119,7 @@ def drive(running: Stack, steps: int, until: MotorSource | None = None, period_s
     for step in range(steps):
         time_s = step * PERIOD_S
         level = State(time_s, reference.position_world_m, np.eye(4)[0], np.zeros(3), np.zeros(3), np.zeros(4))
-        running.send([setpoint_message(reference, time_s), state_message(level)], clock_us(time_s))
+        running.send([setpoint_message(reference, time_s), state_message(level, np.zeros(4))], clock_us(time_s))
         deadline = time.monotonic() + period_s
         while (left_s := deadline - time.monotonic()) > 0:
             got += running.receive(left_s)

@@ -20,7 +20,7 @@ _CLIPPED = int(StatusFlag.ACTION_CLIPPED)
 
 def check_observation(observation: FloatArray) -> int:
     """Returns the flags of an observation (22,): not finite, or beyond the contract's bounds."""
-    if np.all(np.abs(observation) <= OBSERVATION_BOUND):
+    if np.logical_and.reduce(np.absolute(observation) <= OBSERVATION_BOUND):
         return 0
     return _OUT_OF_BOUNDS if np.isfinite(observation).all() else _NONFINITE
 

@@ -88,9 +88,8 @@ def _exchange(controller: subprocess.Popen[bytes], count: int) -> np.ndarray:
     while len(trips) < count + WARM_UP:
         now_us = 1_000_000 + 10_000 * index
         frames = encode(Setpoint(now_us, (0.0, 0.0, 1.0), ZERO, ZERO, 0.0), 2 * index, now_us)
-        frames += encode(
-            State(now_us, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0), ZERO, ZERO, (0.0,) * 4), 2 * index + 1, now_us
-        )
+        state = State(now_us, (0.0, 0.0, 1.0), (1.0, 0.0, 0.0, 0.0), ZERO, ZERO, (0.0,) * 4)
+        frames += encode(state, 2 * index + 1, now_us)
         controller.stdin.write(frames)
         answered = False
         while not answered:

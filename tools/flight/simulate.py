@@ -83,9 +83,8 @@ def mode_name(motors: Motors) -> str:
 def wire_delay_s(link: LinkUri) -> float:
     """Time from measurement to action in lockstep: frames on the wire, and the answer itself."""
     zero3, zero4 = (0.0,) * 3, (0.0,) * 4
-    size = len(encode(State(0, zero3, zero4, zero3, zero3, zero4), 0, 0)) + len(
-        encode(Action(0, 0, 0, 0, 0, zero4), 0, 0)
-    )
+    size = len(encode(State(0, zero3, zero4, zero3, zero3, zero4), 0, 0))
+    size += len(encode(Action(0, 0, 0, 0, 0, zero4), 0, 0))
     if link.setpoint_period_us == 0:
         size += len(encode(Setpoint(0, zero3, zero3, zero3, 0.0), 0, 0))
     return link.wire_s(size) + COMPUTE_S

@@ -1,0 +1,1 @@
+"""The golden model: the RTL's arithmetic, bit for bit, in NumPy."""

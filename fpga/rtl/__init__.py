@@ -1,0 +1,1 @@
+"""The RTL: plain Verilog, one module a file."""

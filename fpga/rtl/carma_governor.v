@@ -1,0 +1,77 @@
+// Decides at each tick which paths' clocks run: what software asked for, no sooner than the minimum dwell; what
+// safety forces on, at once; and everything, when the heartbeat has stopped.
+`default_nettype none
+
+module carma_governor (
+    input  wire         clk,
+    input  wire         reset,
+    input  wire         tick,
+    input  wire [  4:0] gate,       // 1: software wants this path's clock
+    input  wire [  4:0] force_on,
+    input  wire [ 15:0] dwell,      // ticks
+    input  wire [ 15:0] watchdog,   // ticks without a heartbeat until everything is on; 0: always on
+    input  wire         heartbeat,
+
+    output reg  [  4:0] awake,
+    output reg  [  4:0] woken,      // those that this tick switched on
+    output reg          expired,
+    output reg          expire_now, // one cycle
+    output reg  [ 31:0] expiries,
+    output reg  [159:0] switches    // 32 bits a path
+);
+
+    localparam [4:0] ALWAYS = 5'b00001; // the IMU
+
+    reg beat;
+    reg [15:0] silence;
+    reg [79:0] since;
+
+    wire [15:0] silence_next = beat ? 16'd0 : silence == 16'hffff ? silence : silence + 16'd1;
+    wire expired_next = silence_next >= watchdog || (expired && !beat);
+    wire [4:0] forced = ALWAYS | force_on | {5{expired_next}};
+
+    reg [4:0] awake_next;
+    integer i;
+    always @* begin
+        awake_next = awake;
+        for (i = 0; i < 5; i = i + 1) begin
+            if (forced[i]) awake_next[i] = 1'b1;
+            else if (since[i*16+:16] >= dwell) awake_next[i] = gate[i];
+        end
+    end
+
+    always @(posedge clk) begin
+        expire_now <= 1'b0;
+        if (reset) begin
+            // Boots with every path on, and so it stays until software shows that it lives.
+            awake <= 5'b11111;
+            woken <= 5'b00000;
+            expired <= 1'b1;
+            expiries <= 0;
+            switches <= 0;
+            beat <= 1'b0;
+            silence <= 16'hffff;
+            since <= 0;
+        end else begin
+            if (heartbeat) beat <= 1'b1;
+            if (tick) begin
+                beat <= heartbeat;
+                silence <= silence_next;
+                expired <= expired_next;
+                expire_now <= expired_next && !expired;
+                if (expired_next && !expired) expiries <= expiries + 32'd1;
+                awake <= awake_next;
+                woken <= awake_next & ~awake;
+                for (i = 0; i < 5; i = i + 1) begin
+                    if (awake_next[i] != awake[i]) begin
+                        since[i*16+:16] <= 16'd0;
+                        switches[i*32+:32] <= switches[i*32+:32] + 32'd1;
+                    end else if (since[i*16+:16] != 16'hffff) since[i*16+:16] <= since[i*16+:16] + 16'd1;
+                end
+            end
+        end
+    end
+
+endmodule
+
+`default_nettype wire

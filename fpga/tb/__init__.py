@@ -1,0 +1,1 @@
+"""The benches: cocotb tests of the RTL, run by `haltere fpga test`."""
