@@ -78,9 +78,16 @@ def test_the_expert_is_the_riccati_solution_at_the_grid() -> None:
     np.testing.assert_allclose(found * 12 / np.array(DOMAIN.state), wanted, rtol=1e-3, atol=1e-3)
 
 
-def test_a_switch_turns_and_shifts_but_keeps_the_car() -> None:
+def test_a_switch_turns_and_shifts_but_keeps_the_car_or_begins_a_road() -> None:
     state, numbers = 0.3 * DOMAIN.uniform(jax.random.key(4), 256), DOMAIN.configurations(jax.random.key(5), 256)
     following, after = car_mode.switch(jax.random.key(6), numbers, state)
+    starts = np.asarray((after[jnp.array([0, 1, 2, 5, 6])] == 0).all(0))
+    assert starts.mean() == pytest.approx(car_mode.STARTS, abs=0.05)
+    begun = np.asarray(after[3] + following[1])[starts]
+    slowest = np.asarray(following[1])[starts] - car_mode.LARGEST_LAG_M_S
+    np.testing.assert_allclose(begun, np.maximum(car_mode.START_M_S, slowest), atol=1e-4)
+    assert np.abs(np.asarray(after[4])[starts]).max() <= car_mode.START_RAD
+    state, numbers, following, after = (leaf[:, ~starts] for leaf in (state, numbers, following, after))
     np.testing.assert_allclose(after[3] + following[1], state[3] + numbers[1], atol=1e-4)
     np.testing.assert_allclose(after[jnp.array([2, 5, 6])], state[jnp.array([2, 5, 6])], atol=1e-6)
     assert jnp.abs(after[4] - state[4]).max() < np.pi / 4 + 1e-3
