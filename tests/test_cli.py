@@ -24,6 +24,7 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["train", "foundation"], "two cores"),
         (["train", "car"], "Lyapunov"),
         (["train", "pogobot"], "apex"),
+        (["train", "walker"], "impact"),
         (["bench", "hybrid"], "icy"),
         (["export"], "--raptor"),
         (["bench", "foundation"], "--check"),

@@ -19,7 +19,7 @@ SYSTEM: HybridSystem[Gait] = walker
 GAIT = Gait(jnp.linspace(0.08, 0.17, WALKERS))
 LAW = jax.jit(clf_qp.law)
 FLOW, TICK = jax.jit(walker.flow, static_argnums=0), jax.jit(walker.tick)
-SLOPES = jax.jit(jax.grad(lambda x, u: (walker.tick(x, u, GAIT)[0] ** 2).sum(), argnums=(0, 1)))
+SLOPES = jax.jit(jax.grad(lambda x, u: (walker.tick(x, u)[0] ** 2).sum(), argnums=(0, 1)))
 
 
 def draw(seed: int) -> tuple[jax.Array, jax.Array]:
@@ -98,7 +98,7 @@ def about_to_land() -> jax.Array:
     state = jnp.asarray(gaits.guess(np.asarray(GAIT.angle)), jnp.float32)
     ready = jnp.full_like(state, jnp.nan)
     for _ in range(120):
-        after, impact = TICK(state, LAW(state, GAIT), GAIT)
+        after, impact = TICK(state, LAW(state, GAIT))
         ready = jnp.where(impact & jnp.isnan(ready[0]), state, ready)
         state = after
     return ready
@@ -108,7 +108,7 @@ def test_tick_resets_at_the_ground_and_guard_changes_sign() -> None:
     state = about_to_land()
     assert np.isfinite(state).all()
     action = LAW(state, GAIT)
-    after, impact = TICK(state, action, GAIT)
+    after, impact = TICK(state, action)
     assert impact.all()
     np.testing.assert_allclose(2 * after[0] + after[1], 0.0, atol=1e-6)
     time = jnp.zeros(WALKERS)
@@ -125,9 +125,9 @@ def test_gradients_are_finite() -> None:
 
 def test_vectorised_equals_one_by_one() -> None:
     state, action = draw(5)
-    together, impact = TICK(state, action, GAIT)
+    together, impact = TICK(state, action)
     for v in range(WALKERS):
-        alone, hit = TICK(state[:, v, None], action[:, v, None], Gait(GAIT.angle[v, None]))
+        alone, hit = TICK(state[:, v, None], action[:, v, None])
         np.testing.assert_allclose(together[:, v], alone[:, 0], rtol=1e-5, atol=1e-6)
         assert impact[v] == hit[0]
 

@@ -166,3 +166,27 @@ def pogobot(
     from haltere.tools.hybrid_training import train_mode
 
     train_mode("pogobot", pogobot_mode, None, POGOBOT.scaled(scale), seed, output, restart)
+
+
+@train.command()
+def walker(
+    output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
+        "runs/walker"
+    ),
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+) -> None:
+    """Train the walker's controller, Lyapunov function and region of attraction, from impact to impact.
+
+    Resumes from the folder's checkpoint after a stop, to the same result. Leaves walker.onnx, curve.csv and a
+    checkpoint (*.npz) in the folder.
+    """
+    from haltere.policies.hybrid import walker_mode
+    from haltere.policies.hybrid.training import WALKER
+    from haltere.tools.hybrid_training import train_mode
+
+    train_mode("walker", walker_mode, None, WALKER.scaled(scale), seed, output, restart)

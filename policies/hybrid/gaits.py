@@ -89,7 +89,7 @@ def _walk(state: jax.Array, gait: Gait, ticks: int) -> tuple[jax.Array, jax.Arra
 
     def one(carry: _Carry, _: None) -> tuple[_Carry, None]:
         state, last, before, count = carry
-        state, impact = tick(state, clf_qp.law(state, gait), gait)
+        state, impact = tick(state, clf_qp.law(state, gait))
         before = jnp.where(impact, last, before)
         return (state, jnp.where(impact, state, last), before, count + impact), None
 

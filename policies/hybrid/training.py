@@ -137,3 +137,11 @@ POGOBOT = Recipe(
     RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
 )
 """One period is a hop: few of them, and each costs more."""
+
+
+WALKER = Recipe(
+    ControllerRecipe(updates=3000, systems=256, window=2, shortest=0, redraw=0.3),
+    LyapunovRecipe(rounds=100, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3),
+    RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
+)
+"""One period is a stride."""

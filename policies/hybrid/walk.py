@@ -6,7 +6,7 @@ Tasks, measures and random stream are those of the published benchmark (Meng & F
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +26,13 @@ TARGET = (0.13051651, -0.26103302, -0.66095102, 0.30043977)
 """Post-impact state of the gait to reach in the first task."""
 SEED = 1007
 
-Law = Callable[[jax.Array, Gait], jax.Array]
-"""(state (4, V), gait) -> torque (1, V)."""
-Plan = Callable[[jax.Array, Gait], Gait]
-"""(state (4, V) at the beginning of a stride, target) -> gait for this stride."""
+Law = Callable[[jax.Array, Any], jax.Array]
+"""(state (4, V), what was planned for the stride) -> torque (1, V)."""
+Plan = Callable[[jax.Array, Gait], Any]
+"""(state (4, V) at the beginning of a stride, target) -> plan of this stride: a gait, or whatever the law takes."""
 
 _Carry = tuple[jax.Array, jax.Array, jax.Array]
+_Step = tuple[jax.Array, jax.Array, Any]
 
 
 class Task(NamedTuple):
@@ -53,11 +54,13 @@ class Walk(NamedTuple):
       ends: (S + 1, 4, V) the start, and the state at the end of each stride.
       walked: (S + 1, V) bool; false for strides after the target was reached, or after a fall.
       valid: (V,) bool; never |q1| > 0.5 rad or |q2| > 1 rad.
+      plans: leaves (S, ..., V), what was planned for each stride; of no meaning where none was walked.
     """
 
     ends: jax.Array
     walked: jax.Array
     valid: jax.Array
+    plans: Any
 
 
 class Score(NamedTuple):
@@ -96,21 +99,24 @@ def _around(state: np.ndarray, samples: int, stream: np.random.RandomState) -> n
     return np.asarray(np.maximum(start, np.array([0.01, -np.inf, -np.inf, -np.inf])[:, None]), np.float32)
 
 
-def stride(law: Law, gait: Gait, state: jax.Array, ticks: int = TICKS) -> tuple[jax.Array, jax.Array]:
+def stride(law: Law, plan: Any, state: jax.Array, ticks: int = TICKS) -> tuple[jax.Array, jax.Array]:
     """Walks to the state just after the next impact, or for `ticks` periods.
 
     Returns:
       The state (4, V), and whether no angle left its range on the way (V,).
     """
 
-    def one(carry: _Carry, _: None) -> tuple[_Carry, None]:
-        state, landed, valid = carry
-        after, impact = tick(state, law(state, gait), gait)
+    def going(carry: tuple[jax.Array, _Carry]) -> jax.Array:
+        return (carry[0] < ticks) & ~carry[1][1].all()
+
+    def one(carry: tuple[jax.Array, _Carry]) -> tuple[jax.Array, _Carry]:
+        count, (state, landed, valid) = carry
+        after, impact = tick(state, law(state, plan))
         inside = (jnp.abs(after[0]) <= LARGEST_Q1_RAD) & (jnp.abs(after[1]) <= LARGEST_Q2_RAD)
-        return (jnp.where(landed, state, after), landed | impact, valid & (landed | inside)), None
+        return count + 1, (jnp.where(landed, state, after), landed | impact, valid & (landed | inside))
 
     no = jnp.zeros(state.shape[-1], bool)
-    (state, _, valid), _ = jax.lax.scan(one, (state, no, ~no), None, length=ticks)
+    _, (state, _, valid) = jax.lax.while_loop(going, one, (jnp.zeros((), jnp.int32), (state, no, ~no)))
     return state, valid
 
 
@@ -121,20 +127,31 @@ def walk(law: Law, start: jax.Array, target: Gait, plan: Plan | None = None, str
       law: torque controller.
       start: (4, V).
       target: gait to reach.
-      plan: chooses the gait of each stride; without it, the target's.
+      plan: made before each stride; without it, the target itself.
       strides: at most.
     """
 
-    def one(carry: _Carry, _: None) -> tuple[_Carry, tuple[jax.Array, jax.Array]]:
+    choose = plan or (lambda state, target: target)
+
+    def go(carry: _Carry) -> tuple[_Carry, _Step]:
         state, done, valid = carry
-        after, inside = stride(law, plan(state, target) if plan else target, state)
+        planned = choose(state, target)
+        after, inside = stride(law, planned, state)
         after, inside = jnp.where(done, state, after), valid & (done | inside)
         reached = jnp.abs(after[0] - target.angle) < REACHED_RAD
-        return (after, done | ~inside | reached, inside), (after, ~done)
+        return (after, done | ~inside | reached, inside), (after, ~done, planned)
+
+    def rest(carry: _Carry) -> tuple[_Carry, _Step]:
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(choose, start, target))
+        return carry, (carry[0], ~carry[1], nothing)
+
+    def one(carry: _Carry, _: None) -> tuple[_Carry, _Step]:
+        found: tuple[_Carry, _Step] = jax.lax.cond(carry[1].all(), rest, go, carry)
+        return found
 
     no = jnp.zeros(start.shape[-1], bool)
-    (_, _, valid), (ends, walked) = jax.lax.scan(one, (start, no, ~no), None, length=strides)
-    return Walk(jnp.concatenate([start[None], ends]), jnp.concatenate([~no[None], walked]), valid)
+    (_, _, valid), (ends, walked, plans) = jax.lax.scan(one, (start, no, ~no), None, length=strides)
+    return Walk(jnp.concatenate([start[None], ends]), jnp.concatenate([~no[None], walked]), valid, plans)
 
 
 def score(walked: Walk, task: Task) -> Score:

@@ -68,6 +68,10 @@ def affine(state: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def flow(mode: int, state: jax.Array, action: jax.Array, gait: Gait) -> jax.Array:
     """Time derivative (4, V) while one foot is on the ground; torque `action` (1, V)."""
+    return _flow(state, action)
+
+
+def _flow(state: jax.Array, action: jax.Array) -> jax.Array:
     drift, push = affine(state)
     return drift + push * action
 
@@ -86,6 +90,10 @@ def reset(mode: int, state: jax.Array, action: jax.Array, gait: Gait, following:
 
     Two angular momenta are kept: that of all masses about the new foot, and that of the old stance leg about the hip.
     """
+    return _impact(state)
+
+
+def _impact(state: jax.Array) -> jax.Array:
     q1, q2, q1_dot, q2_dot = state
     c = jnp.cos(q2)
     landed = (1.5 * c * q1_dot - 0.25 * (q1_dot + q2_dot)) / (2.25 - c * c)
@@ -93,7 +101,7 @@ def reset(mode: int, state: jax.Array, action: jax.Array, gait: Gait, following:
     return jnp.stack([q1 + q2, -q2, landed, freed - landed])
 
 
-def tick(state: jax.Array, action: jax.Array, gait: Gait) -> tuple[jax.Array, jax.Array]:
+def tick(state: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Advances by one control period, with two steps of Euler's method and at most one impact.
 
     Where the foot has met the ground, the state is interpolated back to the impact, and the rest of the period is
@@ -102,15 +110,14 @@ def tick(state: jax.Array, action: jax.Array, gait: Gait) -> tuple[jax.Array, ja
     Args:
       state: (4, V).
       action: (1, V) torque, held.
-      gait: configuration.
     Returns:
       The next state (4, V), and whether there was an impact (V,).
     """
     after = state
     for _ in range(SUBSTEPS):
-        after = after + PERIOD_S / SUBSTEPS * flow(0, after, action, gait)
+        after = after + PERIOD_S / SUBSTEPS * _flow(after, action)
     gap, end = 2 * state[0] + state[1], 2 * after[0] + after[1]
     impact = (gap > 0) & (end <= 0) & (after[0] <= LANDING_ANGLE_RAD) & (2 * after[2] + after[3] <= 0)
     share = jnp.where(impact, -end / jnp.where(impact, gap - end, 1.0), 0.0)
     touch = share * state + (1 - share) * after
-    return jnp.where(impact, reset(0, touch, action, gait, gait), after), impact
+    return jnp.where(impact, _impact(touch), after), impact

@@ -10,3 +10,5 @@ CAR = Path(__file__).with_name("car.onnx")
 """The car on icy roads: controller, Lyapunov function, region of attraction."""
 POGOBOT = Path(__file__).with_name("pogobot.onnx")
 """The pogobot from apex to apex: the same."""
+WALKER = Path(__file__).with_name("walker.onnx")
+"""The walker from impact to impact: the same."""

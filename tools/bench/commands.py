@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import CAR, FOUNDATION, POGOBOT
+from haltere.policies.zoo.shipped import CAR, FOUNDATION, POGOBOT, WALKER
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -168,8 +168,9 @@ def hybrid(
     record: Record = None,
     policy: Annotated[Path, typer.Option(help="The car's file (.onnx).")] = CAR,
     pogobot: Annotated[Path, typer.Option(help="The pogobot's file (.onnx).")] = POGOBOT,
+    walker: Annotated[Path, typer.Option(help="The walker's file (.onnx).")] = WALKER,
 ) -> None:
-    """Hybrid systems: car on icy roads and pogobot, beside published numbers, LQR, MPC, and the ablations."""
+    """Hybrid systems: car on icy roads, pogobot and walker, beside published numbers, baselines, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    run_bench("hybrid", HybridBench(policy, pogobot), quick, seed, check, record, None)
+    run_bench("hybrid", HybridBench(policy, pogobot, walker), quick, seed, check, record, None)
