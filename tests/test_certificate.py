@@ -108,6 +108,54 @@ def test_a_claim_false_at_a_single_hidden_place_is_never_proved() -> None:
     assert touching.outcome is not Outcome.PROVED
 
 
+def test_a_jump_that_no_slope_shows_is_never_overlooked() -> None:
+    """A planted false certificate: the gradient is zero everywhere, and the middle is on the good side."""
+    step = Claim(lambda state: jnp.where(state[0] > 0.3137, 0.5, -1.0))
+    assert prove(step, LOW, HIGH).outcome is Outcome.DISPROVED
+    assert prove(Claim(lambda state: jnp.where(state[0] > 3.0, 0.5, -1.0)), LOW, HIGH).outcome is Outcome.PROVED
+
+
+def test_what_is_not_a_number_decides_nothing() -> None:
+    """Zero times infinity in a comparison."""
+
+    def quantity(state: jax.Array) -> jax.Array:
+        unknown = (state[0] - state[0]) * (1 / state[1])
+        return jnp.where(unknown > 1.0, 1.0, -1.0)
+
+    found = jax.jit(lambda low, high: natural(quantity, Interval(low, high)))(LOW, HIGH)
+    assert not found.high < 0
+
+
+def logistic_map(state: jax.Array) -> jax.Array:
+    """Five turns of a contracting map, as a loop."""
+
+    def turn(x: jax.Array, push: jax.Array) -> tuple[jax.Array, jax.Array]:
+        after = 0.4 * x * (1 - x) + 0.1 * push * state[1]
+        return after, after
+
+    last, rows = jax.lax.scan(turn, state[0], jnp.linspace(0.0, 1.0, 5))
+    return last + rows[2]
+
+
+def test_loops_are_bounded_as_their_bodies() -> None:
+    stream = np.random.default_rng(2)
+    look = jax.jit(lambda low, high: bound(logistic_map, Interval(low, high))[0])
+    for width in (0.01, 0.5):
+        low = stream.uniform(-1, 1, 2)
+        found = look(low, low + width)
+        inside = jax.vmap(logistic_map)(jnp.asarray(stream.uniform(low, low + width, (500, 2))))
+        assert found.low <= inside.min()
+        assert inside.max() <= found.high
+    assert found.high - found.low < 20
+
+
+def test_conversions_that_lose_are_refused() -> None:
+    with pytest.raises(ConfigError, match="conversion"):
+        natural(lambda state: state.astype(jnp.int32).astype(float), Interval(jnp.zeros(2), jnp.ones(2)))
+    with pytest.raises(ConfigError, match="conversion"):
+        natural(lambda state: (state > 0.5).astype(float), Interval(jnp.zeros(2), jnp.ones(2)))
+
+
 def test_what_is_not_a_box_is_refused() -> None:
     with pytest.raises(ConfigError, match="not a box"):
         prove(switched_toy.decrease(0, 0.01), HIGH, LOW)

@@ -2,7 +2,7 @@
 
 The program (jaxpr) is walked once, with each primitive replaced by one on intervals; every result is widened by more
 than its rounding error, so that bounds hold for the real numbers. Bounds by the mean value theorem, through the
-gradient's program, are tighter on small boxes; the two are intersected.
+gradient's program, are tighter on small boxes; the two are intersected, unless the function may jump in the box.
 
 Source: Moore, Kearfott & Cloud 2009, Introduction to Interval Analysis, sec. 5-6.
 """
@@ -103,10 +103,11 @@ def _sine(a: Interval) -> Interval:
 
 
 def _compare(name: str, a: Interval, b: Interval) -> Interval:
-    """Of a comparison, whether it holds for sure, and whether it may hold."""
-    compare = {"gt": jnp.greater, "ge": jnp.greater_equal, "lt": jnp.less, "le": jnp.less_equal}[name]
-    sure, may = ((a.low, b.high), (a.high, b.low)) if name[0] == "g" else ((a.high, b.low), (a.low, b.high))
-    return Interval(compare(*sure), compare(*may))
+    """Of a comparison, whether it holds for sure, and whether it may; a bound that is no number decides nothing."""
+    if name[0] == "l":
+        a, b = b, a
+    sure, never = (jnp.greater, jnp.less_equal) if name[1] == "t" else (jnp.greater_equal, jnp.less)
+    return Interval(sure(a.low, b.high), ~never(a.high, b.low))
 
 
 def _select(which: Interval, no: Interval, yes: Interval) -> Interval:
@@ -117,24 +118,34 @@ def _select(which: Interval, no: Interval, yes: Interval) -> Interval:
 
 
 MONOTONE = {"tanh", "exp", "log", "sqrt", "logistic", "max", "min"}
+POSITIVE = {"log", "sqrt"}
+"""These are asked only where they are defined: a lower bound below zero comes from widening."""
 SHAPES = {
     *("reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "convert_element_type"),
-    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "dynamic_slice", "pad", "split", "stack"),
+    *("copy", "copy_p", "rev", "expand_dims", "stop_gradient", "pad", "split", "stack", "unstack"),
 }
-CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call"}
+CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
+
+Doubts = list[jax.Array]
+"""Of each choice, () bool: whether the box leaves it open, so that the function may jump there."""
 
 
-def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
+def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interval]:
     """The intervals of one primitive's results."""
     name, how = equation.primitive.name, equation.params
     if name in CALLS:
         inner = how.get("jaxpr", how.get("call_jaxpr"))
-        return _walk(inner.jaxpr, inner.consts, inputs)
-    if all(x.low is x.high for x in inputs):
+        body, consts = (inner.jaxpr, inner.consts) if hasattr(inner, "consts") else (inner, ())
+        return _walk(body, consts, inputs, doubts)
+    if all(x.low is x.high for x in inputs) and name != "scan":
         found = equation.primitive.bind(*(x.low for x in inputs), **how)
         found = found if equation.primitive.multiple_results else [found]
         sure = name in SHAPES or all(x.dtype == bool for x in found)
         return [exact(x) if sure else widened(x, x) for x in found]
+    if name == "scan":
+        return _scan(inputs, doubts, **how)
+    if name == "convert_element_type" and not _keeps(inputs[0].low.dtype, how["new_dtype"]):
+        raise ConfigError(f"no bound is known of a conversion from {inputs[0].low.dtype} to {how['new_dtype']}")
     if name in ("add", "add_any"):
         return [widened(inputs[0].low + inputs[1].low, inputs[0].high + inputs[1].high)]
     if name == "sub":
@@ -153,9 +164,14 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
         return [_power(inputs[0], how["y"])]
     if name in ("cos", "sin"):
         return [_cosine(*inputs) if name == "cos" else _sine(*inputs)]
+    if name == "abs":
+        within = (inputs[0].low <= 0) & (inputs[0].high >= 0)
+        sides = [jnp.abs(side) for side in inputs[0]]
+        return [Interval(jnp.where(within, 0.0, jnp.minimum(*sides)), jnp.maximum(*sides))]
     if name in ("gt", "ge", "lt", "le"):
         return [_compare(name, *inputs)]
     if name == "select_n" and len(inputs) == 3 and equation.invars[0].aval.dtype == bool:
+        doubts.append((inputs[0].low != inputs[0].high).any())
         return [_select(*inputs)]
     if name == "dot_general":
         return [_dot(*inputs, **how)]
@@ -164,6 +180,8 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
         low, high = (equation.primitive.bind(side, **how) for side in inputs[0])
         return [widened(low, high, size)]
     if name in MONOTONE or name in SHAPES:
+        if name in POSITIVE:
+            inputs = [Interval(jnp.maximum(inputs[0].low, 0.0), inputs[0].high)]
         low, high = (equation.primitive.bind(*side, **how) for side in zip(*inputs, strict=True))
         if equation.primitive.multiple_results:
             return [Interval(*sides) for sides in zip(low, high, strict=True)]
@@ -171,7 +189,38 @@ def _rule(equation: Any, inputs: list[Interval]) -> list[Interval]:
     raise ConfigError(f"no bound is known of the primitive {name}: write the function without it, or add a rule")
 
 
-def _walk(jaxpr: Any, consts: Any, inputs: list[Interval]) -> list[Interval]:
+def _keeps(old: Any, new: Any) -> bool:
+    """Whether a conversion keeps every number."""
+    return bool(jnp.promote_types(old, new) == new) and not jnp.issubdtype(old, jnp.bool_)
+
+
+def _scan(
+    inputs: list[Interval], doubts: Doubts, *, jaxpr: Any, num_consts: int, num_carry: int, **how: Any
+) -> list[Interval]:
+    """A loop of known length: its body on intervals."""
+    held, begin, rows = (
+        inputs[:num_consts],
+        inputs[num_consts : num_consts + num_carry],
+        inputs[num_consts + num_carry :],
+    )
+
+    def body(carry: Any, row: Any) -> Any:
+        state, open_before = carry
+        inner: Doubts = []
+        found = _walk(jaxpr.jaxpr, jaxpr.consts, [*held, *state, *row], inner)
+        for doubt in inner:
+            open_before = open_before | doubt
+        return (found[:num_carry], open_before), found[num_carry:]
+
+    start = [Interval(x.low, x.high + jnp.zeros_like(x.high)) for x in begin]
+    (state, doubt), stacked = jax.lax.scan(
+        body, (start, jnp.zeros((), bool)), rows, length=how["length"], reverse=how["reverse"]
+    )
+    doubts.append(doubt)
+    return [*state, *stacked]
+
+
+def _walk(jaxpr: Any, consts: Any, inputs: list[Interval], doubts: Doubts) -> list[Interval]:
     known: dict[Any, Interval] = {}
 
     def read(atom: Any) -> Interval:
@@ -180,24 +229,31 @@ def _walk(jaxpr: Any, consts: Any, inputs: list[Interval]) -> list[Interval]:
     known.update(zip(jaxpr.constvars, map(exact, consts), strict=True))
     known.update(zip(jaxpr.invars, inputs, strict=True))
     for equation in jaxpr.eqns:
-        known.update(zip(equation.outvars, _rule(equation, [read(atom) for atom in equation.invars]), strict=True))
+        found = _rule(equation, [read(atom) for atom in equation.invars], doubts)
+        known.update(zip(equation.outvars, found, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+def surveyed(function: Callable[[jax.Array], jax.Array], box: Interval) -> tuple[Interval, jax.Array]:
+    """Bounds of a function of one array over a box, and whether it may jump there, () bool."""
+    closed, doubts = jax.make_jaxpr(function)(box.low), [jnp.zeros((), bool)]
+    (found,) = _walk(closed.jaxpr, closed.consts, [box], doubts)
+    return found, jnp.stack(doubts).any()
 
 
 def natural(function: Callable[[jax.Array], jax.Array], box: Interval) -> Interval:
     """Bounds of a function of one array over a box."""
-    closed = jax.make_jaxpr(function)(box.low)
-    (found,) = _walk(closed.jaxpr, closed.consts, [box])
-    return found
+    return surveyed(function, box)[0]
 
 
 def bound(function: Scalar, box: Interval) -> tuple[Interval, jax.Array]:
     """Bounds of a scalar function over a box (n,), and how much each coordinate adds to their width, (n,)."""
-    plain = natural(function, box)
+    plain, jumps = surveyed(function, box)
     centre = (box.low + box.high) / 2
     reach = Interval(box.low - centre, box.high - centre)
     slope = natural(jax.grad(function), box)
     parts = _multiply(slope, reach)
     at = natural(function, Interval(centre, centre + 0.0))
     low, high = widened(at.low + parts.low.sum(), at.high + parts.high.sum())
+    low, high = jnp.where(jumps, -jnp.inf, low), jnp.where(jumps, jnp.inf, high)
     return Interval(jnp.maximum(plain.low, low), jnp.minimum(plain.high, high)), parts.high - parts.low
