@@ -140,8 +140,10 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
     if all(x.low is x.high for x in inputs) and name != "scan":
         found = equation.primitive.bind(*(x.low for x in inputs), **how)
         found = found if equation.primitive.multiple_results else [found]
-        sure = name in SHAPES or all(x.dtype == bool for x in found)
+        sure = name in SHAPES or not any(jnp.issubdtype(x.dtype, jnp.floating) for x in found)
         return [exact(x) if sure else widened(x, x) for x in found]
+    if not all(jnp.issubdtype(x.low.dtype, jnp.floating) or x.low.dtype == bool for x in inputs if x.low is not x.high):
+        raise ConfigError(f"no bound is known of the primitive {name} on whole numbers that are not known exactly")
     if name == "scan":
         return _scan(inputs, doubts, **how)
     if name == "convert_element_type" and not _keeps(inputs[0].low.dtype, how["new_dtype"]):
