@@ -11,11 +11,14 @@ import pytest
 from scipy.linalg import expm
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import car_mode, learned, lyapunov, switched_toy
+from haltere.policies.export import hybrid_file
+from haltere.policies.hybrid import car_claim, car_mode, learned, lyapunov, switched_toy
 from haltere.policies.hybrid.car_claim import CarClaim
 from haltere.policies.hybrid.certificate import Claim, Outcome, prove, refuted
+from haltere.policies.hybrid.contraction import prove_contraction
 from haltere.policies.hybrid.domain import Domain
 from haltere.policies.hybrid.interval import Interval, bound, natural
+from haltere.policies.zoo.shipped import CAR
 
 LOW, HIGH = -switched_toy.BOX, switched_toy.BOX
 
@@ -185,6 +188,30 @@ def test_claims_of_the_car_say_what_is_wrong() -> None:
         CarClaim(weights, (2.0, 10.0, 0.0), 0.0, 0.3)
     with pytest.raises(ConfigError, match=r"box is 0\.9"):
         CarClaim(weights, (1.0, 5.0, 0.0), 0.0, 0.9)
+
+
+def test_a_car_that_nobody_steers_does_not_contract() -> None:
+    """A planted false certificate: the untrained controller leaves the equilibrium neutral at best."""
+    weights = learned.draw(jax.random.key(0), car_mode)
+    loop = car_claim.loop_of(weights, (1.0, 10.0, 0.0))
+    assert not np.asarray(jax.jit(car_claim.after)(loop, jnp.zeros(7))).any()
+    with pytest.raises(ConfigError, match="largest eigenvalue"):
+        car_claim.ball_of(loop)
+
+
+@pytest.mark.slow
+def test_the_shipped_car_contracts_in_a_ball_and_not_in_any() -> None:
+    loop = car_claim.loop_of(hybrid_file.read(CAR, car_mode), (1.0, 10.0, 0.0))
+    unit = car_claim.ball_of(loop)
+    small = unit._replace(radius=1e-3 * unit.radius)
+    assert prove_contraction(car_claim.after, loop, small, 1 - 1e-4).outcome is Outcome.PROVED
+    wide = prove_contraction(car_claim.after, loop, unit._replace(radius=0.3 * unit.radius), 1 - 1e-4, most=200)
+    assert wide.outcome is not Outcome.PROVED
+    stream = np.random.default_rng(0)
+    some = np.linalg.solve(small.frame, 0.3 * small.radius * stream.uniform(-1, 1, (7, 100))).T
+    moved = np.asarray(jax.jit(jax.vmap(car_claim.after, in_axes=(None, 0)))(loop, jnp.asarray(some)))
+    sizes = [np.linalg.norm(states @ small.frame.T, axis=1) for states in (some, moved)]
+    assert (sizes[1] < (1 - 1e-4) * sizes[0]).all()
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from haltere.policies.zoo.shipped import CAR
 from haltere.tools.bench.table import Rows, as_markdown, write_record
 
 
@@ -26,6 +27,7 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["train", "pogobot"], "apex"),
         (["train", "walker"], "impact"),
         (["bench", "hybrid"], "icy"),
+        (["certify"], "contracts"),
         (["export"], "--raptor"),
         (["bench", "foundation"], "--check"),
         (["bench", "runtime"], "--json"),
@@ -72,6 +74,7 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
         (["fly", "--worn-propeller", "two"], "ROTOR:EFFICIENCY"),
         (["fly", "--worn-propeller", "7:0.5"], "numbered 0 to 3"),
         (["certify", "nowhere.onnx"], "cannot read nowhere.onnx"),
+        (["certify", str(CAR), "--configuration", "1,10"], "expected three numbers"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
     ],
 )

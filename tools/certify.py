@@ -79,9 +79,13 @@ def _look_at_norm(
     from haltere.policies.hybrid import car_claim, car_mode
 
     loop = car_claim.loop_of(weights, numbers)
-    unit, most = car_claim.ball_of(loop), car_claim.largest_box(numbers)
+    most = car_claim.largest_box(numbers)
     if box >= most:
         raise ConfigError(f"box is {box:g}: expected less than {most:.3g}, where the car still drives forwards")
+    try:
+        unit = car_claim.ball_of(loop)
+    except ConfigError as error:
+        return False, f"disproved ({error})"
     first = unit._replace(radius=unit.radius * box)
     factor = 1 - max(rate, 1e-6) * car_mode.DOMAIN.period_s
     ball, verdict = car_claim.certified(loop, first, factor, seconds, report=report)

@@ -155,7 +155,7 @@ def prove_contraction(
     """
     if not 0 < factor < 1:
         raise ConfigError(f"factor is {factor:g}: expected more than 0 and less than 1")
-    if not jax.config.jax_enable_x64:
+    if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
     begun, widths = time.monotonic(), ball.half_widths()
     moved = np.abs(np.stack(_shift(step, parameters, jnp.asarray(ball.centre)))).max(0)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.export import hybrid_file
-from haltere.policies.hybrid import car_mode, drive, drivers, lyapunov, region_of_attraction, roads
+from haltere.policies.hybrid import car_clf, car_mode, drive, drivers, lyapunov, region_of_attraction, roads
 from haltere.policies.hybrid.drive import Trace
 from haltere.policies.hybrid.drivers import LEARNED, LQR
 from haltere.policies.hybrid.journey import Driver, Journey, Outlook, travel
@@ -25,6 +25,7 @@ from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER = "Haltere", "Haltere, no planner"
 PLAIN_LQR, PLANNED_LQR = "LQR", "LQR, our planner"
+CLF_QP = "CLF-QP, one V"
 MPC = "MPC (CasADi, IPOPT)"
 FREE = "Haltere, any speed of 5 to 15 m/s"
 
@@ -49,6 +50,7 @@ PUBLISHED = {
     "Meng & Fan, published": Published(0.54, 2.12, 51.0),
     "Meng & Fan, code run again": Published(0.495, 1.99, 16.8, 92.0),
     "MPC, published": Published(1.46, 5.05, 196.0),
+    "Single CLF, published": Published(0.67, 6.2, 178.0),
     "SAC, published": Published(1.23, 8.2, 202.0),
 }
 DEVIATION_M, RMSE, DISTANCE_M, REACHED, DECREASING = 0.45, 1.7, 5.0, 98.0, 99.0
@@ -76,6 +78,7 @@ def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable
     status("car: references without planner")
     fixed = (
         (PLAIN_LQR, drive.lqr_law, drive.lqr_gains(plan)),
+        (CLF_QP, car_clf.law, _every(car_clf.solve(), len(plan.speed))),
         (NO_PLANNER, drivers.learned_law, _every(weights, len(plan.speed))),
     )
     for who, law, parameters in fixed:
@@ -124,10 +127,9 @@ def _predictive(rows: Rows, plan: Road, maps: Roads) -> None:
     rows.add("car: time per control step, planner and simulation", MPC, 1e3 * taken / (plans * car_mpc.APPLIED), "ms")
 
 
-def _every(weights: Learned, halves: int) -> Learned:
-    """The same weights for each half piece."""
-    many: Learned = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (halves, *leaf.shape)), weights)
-    return many
+def _every(parameters: Any, halves: int) -> Any:
+    """The same parameters for each half piece."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (halves, *leaf.shape)), parameters)
 
 
 def _measure(rows: Rows, who: str, trace: Trace, maps: Roads, duration_s: float, ours: bool = False) -> None:
