@@ -1,0 +1,1 @@
+"""The five sensors of a vehicle in a street, in weather: for one flight in PyBullet, or for many at once in NumPy."""
