@@ -57,12 +57,16 @@ class Street:
         return np.minimum(met.min(axis=-1, initial=np.inf), np.maximum(ground, 0.0))
 
 
-def blind_alley(half_length_m: float = 5.5, half_width_m: float = 4.0, height_m: float = 9.0) -> Street:
-    """Returns a street closed at both ends, its middle at the origin, with cars and stairs along its sides.
+ROOM_M = (11.0, 8.0)
+"""Length (x) and width (y) of the blind alley."""
+
+
+def blind_alley(height_m: float = 9.0) -> Street:
+    """Returns a street closed at both ends, its middle at the origin, with cars along its sides.
 
     The cars are lower than the flight, so that the ring sees the walls above them.
     """
-    x, y, thick = half_length_m, half_width_m, 1.0
+    x, y, thick = ROOM_M[0] / 2, ROOM_M[1] / 2, 1.0
     houses = [
         ((-x - thick, y, 0), (x + thick, y + thick, height_m)),
         ((-x - thick, -y - thick, 0), (x + thick, -y, height_m)),

@@ -14,7 +14,7 @@ from haltere.sim.senses import flow
 from haltere.sim.senses.conditions import Conditions
 from haltere.sim.senses.drift import Drift
 from haltere.sim.senses.optics import laser_ranges
-from haltere.sim.senses.street import DOWN, RING
+from haltere.sim.senses.street import DOWN, RING, ROOM_M
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -22,6 +22,8 @@ Codes = npt.NDArray[np.int64]
 PERIOD_S = 0.01
 INVALID = -(2**15)
 RING_LONGEST_M, RING_NOISE_M = 12.0, 0.015
+RING_MISFIT_M = 0.4
+"""Misfit of opposite ranges with the room beyond which a sample of the ring is not sent."""
 DOWN_LONGEST_M, DOWN_NOISE_M = 4.0, 0.01
 _GRAVITY_M_S2 = 9.81
 _USED = (0, 2, 4, 6)
@@ -170,6 +172,9 @@ class Suite:
             power=np.log10(np.maximum(strength, 1e-4)),
         )
         codes = _codes(ranged / 1e-3)
+        # Two opposite beams must add up to the room; if they do not, one has met a drop, a flake or fog.
+        across = np.stack([ranged[:, 0] + ranged[:, 4], ranged[:, 2] + ranged[:, 6]], axis=1)
+        codes[~(np.abs(across - ROOM_M) < RING_MISFIT_M).all(axis=1), 0] = INVALID
         unused = [beam for beam in range(len(RING)) if beam not in _USED]
         codes[:, unused] = np.where(codes[:, unused] == INVALID, 0, codes[:, unused])
         return codes
