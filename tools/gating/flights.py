@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from haltere.fpga.configuration import configure
 from haltere.fpga.features import DECISION_RATE_HZ, features
+from haltere.fpga.gate import View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS
 from haltere.fpga.golden.fleet import Fleet
@@ -43,30 +44,10 @@ _ROOM_M = np.array([5.3, 3.8])
 _NAMES = {path.name: number for number, path in enumerate(PATHS)}
 
 
-class Seen(NamedTuple):
-    """What a decider is told, of N flights.
-
-    Attributes:
-      time_s: since the start.
-      features: (N, 16), as `haltere.fpga.features`.
-      offset_m: (N,), distance of the estimated position from the reference.
-      upright: (N,), cosine of the tilt.
-      awake: (N, 5).
-      context: (N,), the true context's number, for an oracle only.
-    """
-
-    time_s: float
-    features: Array
-    offset_m: Array
-    upright: Array
-    awake: Flags
-    context: npt.NDArray[np.int64]
-
-
 class Decider(Protocol):
     """Decides which paths run."""
 
-    def decide(self, seen: Seen) -> tuple[Flags, Flags]:
+    def decide(self, view: View) -> tuple[Flags, Flags]:
         """Returns what is asked for and what is forced on, (N, 5) each."""
 
 
@@ -202,8 +183,8 @@ class Flights:
                 known = _features(suite, fleet, quick, scanning)
                 upright = np.asarray(1 - 2 * (state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2), np.float64)
                 context = flown.context[:, stretch]
-                seen = Seen(time_s, known, np.linalg.norm(guess - target, axis=1), upright, fleet.awake, context)
-                fleet.gate, fleet.force = decider.decide(seen)
+                view = View(time_s, known, np.linalg.norm(guess - target, axis=1), upright, fleet.awake, context)
+                fleet.gate, fleet.force = decider.decide(view)
                 rows.append(
                     (
                         time_s,
