@@ -75,10 +75,17 @@ class Constants:
 
 @dataclass(frozen=True)
 class PathUse:
-    """What one path did: cycles in which its clock ran, and samples that it filtered."""
+    """What one path did.
+
+    Attributes:
+      active_cycles: in which its clock ran.
+      samples: that it filtered.
+      measuring_s: time for which its sensor measured; None: as long as the clock ran.
+    """
 
     active_cycles: int
     samples: int
+    measuring_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,10 @@ def estimate(constants: Constants, uses: Sequence[PathUse], cycles: int, clock_h
         data += constants.data_j.times(constants.flip_flops[index] * working)
         power = constants.sensors[index]
         if power:
-            sensors += power.measure_w.times(awake_s) + power.standby_w.times(time_s - awake_s)
+            on_s = awake_s if use.measuring_s is None else use.measuring_s
+            if not 0 <= on_s <= time_s * (1 + 1e-9):
+                raise ConfigError(f"{PATHS[index].name} measured for {on_s:g} s; it must be 0 to {time_s:g} s")
+            sensors += power.measure_w.times(on_s) + power.standby_w.times(max(time_s - on_s, 0.0))
     uncounted = tuple(path.name for path, power in zip(PATHS, constants.sensors, strict=True) if power is None)
     return Energy(sensors, constants.static_w.times(time_s), clock, data, uncounted)
 

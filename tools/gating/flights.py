@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haltere.fpga.configuration import configure
-from haltere.fpga.features import DECISION_RATE_HZ, features
+from haltere.fpga.features import DECISION_RATE_HZ
 from haltere.fpga.gate import View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS
@@ -25,6 +25,7 @@ from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 from haltere.sim.senses.street import blind_alley
 from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
+from haltere.tools.gating.observed import observed
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.scenarios import Scenarios
 
@@ -180,7 +181,8 @@ class Flights:
             crashed_s = np.where(alive & lost, time_s, crashed_s)
             quick += (np.linalg.norm(drift[:, :2], axis=1) - quick) * PERIOD_S / 0.5
             if (number + 1) % EVERY == 0:
-                known = _features(suite, fleet, quick, scanning)
+                nis = np.stack([path.nis for path in fleet.paths], axis=-1) / 256
+                known = observed(suite.readings, quick, nis, fleet.awake, scanning)
                 upright = np.asarray(1 - 2 * (state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2), np.float64)
                 context = flown.context[:, stretch]
                 view = View(time_s, known, np.linalg.norm(guess - target, axis=1), upright, fleet.awake, context)
@@ -227,22 +229,3 @@ def _fleet(count: int) -> Fleet:
 
 def _words(values: Array) -> npt.NDArray[np.int64]:
     return np.round(values * (1 << FRACTION_BITS)).astype(np.int64)
-
-
-def _features(suite: Suite, fleet: Fleet, speed_m_s: Array, scanning: Flags) -> Array:
-    read = suite.readings
-    steady = np.column_stack(
-        [
-            read.brightness,
-            np.log10(read.contrast + 1e-3),
-            np.log10(read.shimmer + 1e-3),
-            np.log10(read.vibration_m_s2 + 0.05),
-            read.down_power,
-            read.fix,
-            read.satellites,
-            np.log2(np.maximum(read.clutter, 0.1)),
-            speed_m_s,
-        ]
-    )
-    nis = np.stack([path.nis for path in fleet.paths], axis=-1) / 256
-    return features(steady, read.returns, read.nearness, read.power, nis, fleet.awake, scanning.astype(np.float64))
