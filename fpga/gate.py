@@ -22,6 +22,9 @@ WINS = 4
 """Decisions running that a new answer must win."""
 DOUBTS = 3
 """Decisions running after which an unknown context brings everything on."""
+CONTRADICTIONS = 20
+"""Decisions running after which sensors that contradict the estimate do so too: one that has just been woken is heard
+out first."""
 HOLD_S = 1.0
 """Time for which everything then stays on at least."""
 SAFE_OFFSET_M, SAFE_UPRIGHT = 0.6, 0.6
@@ -141,6 +144,7 @@ class Gate:
       novelty: tells unknown contexts; None does not ask.
       safe: whether safety brings everything on.
       nis_limit: running mean of the NIS above which flow and ring contradict the estimate; both bring everything on.
+      handover_s: time for which the paths of before run beside the new ones.
       context: (N,), the context that has won, -1 before.
       unknown: (N,), no known context, in the last decision.
     """
@@ -149,6 +153,7 @@ class Gate:
     novelty: Novelty | None = None
     safe: bool = True
     nis_limit: float = 40.0
+    handover_s: float = 0.0
     context: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     unknown: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
     _subset: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -156,6 +161,9 @@ class Gate:
     _wins: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _doubts: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _until_s: Array = field(default_factory=lambda: np.zeros(0))
+    _contradicted: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+    _before: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+    _changed_s: Array = field(default_factory=lambda: np.zeros(0))
 
     def decide(self, view: View) -> tuple[Flags, Flags]:
         """Returns the paths that are asked for and those that are forced on, (N, 5) each."""
@@ -165,16 +173,23 @@ class Gate:
             self._subset, self._candidate = np.full(count, EVERYTHING), np.full(count, -1)
             self._wins, self._doubts = np.zeros(count, np.int64), np.zeros(count, np.int64)
             self._until_s, self.context = np.zeros(count), np.full(count, -1)
+            self._contradicted, self._before = np.zeros(count, np.int64), np.full(count, EVERYTHING)
+            self._changed_s = np.full(count, -np.inf)
         key = wanted + (EVERYTHING + 1) * (context + 1)
         self._wins = np.where(key == self._candidate, self._wins + 1, 1)
         self._candidate = key
         won = self._wins >= (WINS if view.time_s > WINS / DECISION_RATE_HZ else 1)
+        changes = won & (wanted != self._subset)
+        self._before = np.where(changes, self._subset, self._before)
+        self._changed_s = np.where(changes, view.time_s, self._changed_s)
         self._subset = np.where(won, wanted, self._subset)
         self.context = np.where(won, context, self.context)
 
-        self.unknown = self._strange(view)
-        self._doubts = np.where(self.unknown, self._doubts + 1, 0)
-        alarm = self._doubts >= DOUBTS
+        strange, contradicted = self._strange(view)
+        self._doubts = np.where(strange, self._doubts + 1, 0)
+        self._contradicted = np.where(contradicted, self._contradicted + 1, 0)
+        alarm = (self._doubts >= DOUBTS) | (self._contradicted >= CONTRADICTIONS)
+        self.unknown = alarm.copy()
         if self.safe:
             alarm |= (view.offset_m > SAFE_OFFSET_M) | (view.upright < SAFE_UPRIGHT)
             if view.lyapunov is not None:
@@ -183,15 +198,18 @@ class Gate:
         force = np.zeros((count, len(PATHS)), np.bool_)
         force[self._until_s > view.time_s] = True
         force[:, IMU] = True
-        return paths_of(self._subset), force
+        meanwhile = np.where(view.time_s < self._changed_s + self.handover_s, self._before, 0)
+        return paths_of(self._subset | meanwhile), force
 
-    def _strange(self, view: View) -> Flags:
+    def _strange(self, view: View) -> tuple[Flags, Flags]:
+        """Whether the features are of no known context, and whether flow and ring contradict the estimate."""
         if self.novelty is None:
-            return np.zeros(len(view.context), np.bool_)
+            never = np.zeros(len(view.context), np.bool_)
+            return never, never
         # Features 12 and 14 are the logarithms of the NIS of flow and ring, 0 where they sleep.
         limit = np.log10(self.nis_limit)
         flow, ring = view.features[:, 12], view.features[:, 14]
         heard = view.awake[:, FLOW] | (view.awake[:, LIDAR] & (view.features[:, 15] > 0))
         contradicted = heard & ((flow > limit) | ~view.awake[:, FLOW])
         contradicted &= (ring > limit) | ~view.awake[:, LIDAR]
-        return self.novelty.unknown(view.features[:, :ALWAYS]) | contradicted
+        return self.novelty.unknown(view.features[:, :ALWAYS]), contradicted

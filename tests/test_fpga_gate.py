@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from haltere.fpga.features import ALWAYS, FEATURES, WINDOW
-from haltere.fpga.gate import DOUBTS, HOLD_S, WINS, AtRandom, ByContext, ByLoss, Gate, Static, View
+from haltere.fpga.gate import CONTRADICTIONS, DOUBTS, HOLD_S, WINS, AtRandom, ByContext, ByLoss, Gate, Static, View
 from haltere.fpga.golden.classifier import classify
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.objective import EVERYTHING, SUBSETS, Objective, paths_of
@@ -172,9 +172,21 @@ def test_contradicting_sensors_bring_everything_on(gate_file) -> None:
     features, _ = plausible(gate_file, 1)
     features[:, [12, 14, 15]] = 3.0, 3.0, 1.0
     gate = Gate(Static(1), gate_file.novelty)
-    for step in range(DOUBTS):
+    for step in range(CONTRADICTIONS):
         _, force = gate.decide(view(1.0 + step * PERIOD_S, features))
-    assert force.all()
+        assert force.all() == (step == CONTRADICTIONS - 1)
+
+
+def test_the_paths_of_before_stay_until_the_handover_is_over() -> None:
+    told = Told()
+    gate = Gate(ByContext(told, np.array([1, 2])), handover_s=0.5)
+    still = np.zeros((1, len(FEATURES)))
+    for step in range(60):
+        told.context = int(step >= 30)
+        wanted, _ = gate.decide(view(step * PERIOD_S, still))
+        if step == 30 + WINS:
+            np.testing.assert_array_equal(wanted, paths_of(np.array([3])))
+    np.testing.assert_array_equal(wanted, paths_of(np.array([2])))
 
 
 def test_lots_are_drawn_as_often_as_asked() -> None:

@@ -28,6 +28,7 @@ from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
 from haltere.tools.gating.observed import observed
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.scenarios import Scenarios
+from haltere.tools.gating.tiled import Tiled
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -83,6 +84,7 @@ class Log:
     samples: npt.NDArray[np.int64]
     active: npt.NDArray[np.int64]
     ticks: int
+    waking_s: tuple[Array, ...]
 
 
 @jax.jit
@@ -122,6 +124,7 @@ class Flights:
         decider: Decider,
         seed: int = 0,
         spin_up_s: float = SPIN_UP_S,
+        times: int = 1,
         status: Callable[[float], None] = lambda time_s: None,
     ) -> Log:
         """Flies all scenarios to their end.
@@ -129,11 +132,12 @@ class Flights:
         Args:
           flown: what is flown through.
           decider: gates the paths, at 20 Hz.
+          times: how often the same flights come one behind the other in `flown`; their noise is then the same.
           seed: of the noise.
           spin_up_s: from power to the ring's first range.
           status: told the time.
         """
-        count, random = flown.count, np.random.default_rng([seed, 2])
+        count, random = flown.count, Tiled(np.random.default_rng([seed, 2]), times)
         vehicle: Quadrotor = jax.tree.map(lambda leaf: jnp.repeat(leaf, count, axis=-1), self._vehicle)
         place, speed = reference(np.zeros(count), flown.phase, np.ones(count))
         rest = at_rest(vehicle)
@@ -141,12 +145,14 @@ class Flights:
             position=jnp.asarray(place.T, jnp.float32), velocity=jnp.asarray(speed.T, jnp.float32)
         )
         action, hidden = rest.action, jnp.zeros((student.HIDDEN_SIZE, count))
-        suite = Suite(blind_alley(), count, random)
+        suite = Suite(blind_alley(), count, random)  # type: ignore[arg-type]
         fleet = _fleet(count)
         fleet.seed(_words(place), _words(speed))
         pace, angle_s = np.ones(count), np.zeros(count)
         crashed_s, quick = np.full(count, np.inf), np.zeros(count)
         turning_s = np.full(count, 1e9)
+        asleep, since_s = np.zeros((count, len(PATHS)), np.bool_), np.full((count, len(PATHS)), np.nan)
+        waking: list[list[Array]] = [[] for _ in PATHS]
         velocity = speed
         rows = []
         steps = round(sum(flown.stretch_s) / PERIOD_S)
@@ -171,10 +177,16 @@ class Flights:
             for tick in range(TICKS):
                 fleet.push(IMU, codes["imu"][:, tick])
                 fleet.advance()
+            since_s = np.where(fleet.awake & asleep, 0.0, np.where(fleet.awake, since_s, np.nan)) + PERIOD_S
+            asleep = ~fleet.awake
+            valid = np.stack([path.valid for path in fleet.paths], axis=-1) & np.isfinite(since_s)
+            for path in np.flatnonzero(valid.any(axis=0)):
+                waking[path].append(since_s[valid[:, path], path])
+            since_s[valid] = np.nan
             guess, drift = (word / (1 << FRACTION_BITS) for word in (fleet.fuser.position, fleet.fuser.velocity))
             target, rate = reference(angle_s, flown.phase, pace)
             errors = np.concatenate([guess - target, drift - rate], axis=1).T.astype(np.float32)
-            noise = random.standard_normal((12, count)).astype(np.float32)
+            noise = random.standard_normal((count, 12)).astype(np.float32).T
             action, hidden = _decide(self._weights, state, errors, noise, action, hidden)
             off = np.linalg.norm(position - target, axis=1)
             lost = (off > 3) | (position[:, 2] < 0.05) | np.any(np.abs(position[:, :2]) > _ROOM_M, axis=1)
@@ -203,20 +215,22 @@ class Flights:
                 status(time_s)
         time, error, estimate, awake, known, context, gate, force, scans = map(np.array, zip(*rows, strict=True))
         samples = np.stack([path.samples for path in fleet.paths], axis=-1)
+        woken = tuple(np.concatenate([np.zeros(0), *times_s]) for times_s in waking)
         return Log(
-            time,
-            error,
-            estimate,
-            awake,
-            known,
-            context,
-            gate,
-            force,
-            crashed_s,
-            scans,
-            samples,
-            fleet.active,
-            steps * TICKS,
+            time_s=time,
+            error_m=error,
+            estimate_m=estimate,
+            awake=awake,
+            features=known,
+            context=context,
+            gate=gate,
+            force=force,
+            crashed_s=crashed_s,
+            scanning=scans,
+            samples=samples,
+            active=fleet.active,
+            ticks=steps * TICKS,
+            waking_s=woken,
         )
 
 

@@ -36,6 +36,12 @@ class Scenarios:
         """N."""
         return len(self.context)
 
+    def repeated(self, times: int) -> Scenarios:
+        """Returns the same flights so many times, one behind the other."""
+        index = np.tile(np.arange(self.count), times)
+        conditions = tuple(one.take(index) for one in self.conditions)
+        return Scenarios(self.context[index], conditions, self.stretch_s, self.phase[index])
+
     def stretch_at(self, time_s: float) -> int:
         """Returns the number of the stretch at a time."""
         ends = np.cumsum(self.stretch_s)
