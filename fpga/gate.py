@@ -98,17 +98,17 @@ class ByLoss:
     Attributes:
       network: gives the logarithm of each subset's loss.
       objective: of loss and energy.
-      power_w: (16,), of each subset.
+      energy: (16,), of each subset.
     """
 
     network: OnnxScores
     objective: Objective
-    power_w: Array
+    energy: Array
 
     def choose(self, view: View) -> tuple[Numbers, Numbers]:
         """See `Chooser`."""
         loss = np.exp(self.network.scores(view.features))
-        return self.objective.choose(loss, self.power_w), np.full(len(loss), -1)
+        return self.objective.choose(loss, self.energy), np.full(len(loss), -1)
 
 
 @dataclass

@@ -30,14 +30,15 @@ class Objective:
     """How much energy counts against performance.
 
     Attributes:
-      gamma: what a subset's loss may exceed the least one by; both over the loss with everything on.
+      gamma: what a subset's loss may exceed the least one by, or the one with everything on, whichever is greater; all
+        over the latter. With everything on, a sensor that lies often makes the loss greater than the least.
       weight: of the energy, 0 to 1 (lambda_E).
     Raises:
       ConfigError: a value is out of range.
     """
 
     gamma: float = 0.05
-    weight: float = 0.1
+    weight: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.gamma >= 0:
@@ -45,15 +46,16 @@ class Objective:
         if not 0 <= self.weight <= 1:
             raise ConfigError(f"the weight of the energy is {self.weight:g}; it must be 0 to 1")
 
-    def choose(self, loss: Array, power_w: Array) -> npt.NDArray[np.int64]:
+    def choose(self, loss: Array, energy: Array) -> npt.NDArray[np.int64]:
         """Returns the best subset of each row (...,).
 
         Args:
           loss: (..., 16), of each subset; of everything, the last one, it is taken as the unit.
-          power_w: (16,), of each subset; of everything it is the unit.
-        Source: Malawade et al., EcoFusion, 2022, eqs. 6 to 9, with the energy of sensors and fabric.
+          energy: (16,), of each subset; of everything it is the unit.
+        Source: Malawade et al., EcoFusion, 2022, eqs. 6 to 9, with the energy of sensors and fabric; there gamma counts
+          from the least loss alone.
         """
-        relative, energy = loss / loss[..., -1:], power_w / power_w[-1]
-        allowed = relative - relative.min(axis=-1, keepdims=True) <= self.gamma
-        joint = (1 - self.weight) * relative + self.weight * energy
+        relative, cost = loss / loss[..., -1:], energy / energy[-1]
+        allowed = relative <= np.maximum(relative.min(axis=-1, keepdims=True), 1.0) + self.gamma
+        joint = (1 - self.weight) * relative + self.weight * cost
         return np.asarray(np.where(allowed, joint, np.inf).argmin(axis=-1))

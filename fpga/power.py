@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,21 @@ from haltere.fpga.paths import FLOW, GPS
 
 WATCHERS = (FLOW, GPS)
 """Paths whose sensors stay on for a gate to know the context by, while their clocks may stop."""
+
+
+def subset_energy(constants: Constants, sensors: tuple[Sensor, ...], clock_hz: float) -> npt.NDArray[np.float64]:
+    """Returns what the objective takes for the energy (16,) of each subset: 1 with everything on.
+
+    It is the mean of the sensors' and of the fabric's power, each over its own with everything on: otherwise a motor of
+    some watts would hide all that clocks can save.
+
+    Args:
+      constants, sensors, clock_hz: as of `subset_power_w`.
+    """
+    alone = replace(constants, sensors=(None,) * len(sensors))
+    fabric = subset_power_w(alone, sensors, clock_hz)
+    rest = subset_power_w(constants, sensors, clock_hz) - fabric
+    return np.asarray(0.5 * (rest / rest[-1] + fabric / fabric[-1]))
 
 
 def subset_power_w(

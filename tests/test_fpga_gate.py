@@ -50,11 +50,12 @@ def test_subsets_are_paths_with_the_imu() -> None:
 
 def test_the_objective_weighs_error_against_energy() -> None:
     loss, power = np.full(SUBSETS, 3.0), np.linspace(0.5, 2.0, SUBSETS)
-    loss[[3, 7, 15]] = 1.04, 1.0, 1.02
+    loss[[3, 7, 15]] = 1.03, 0.9, 1.0
     assert Objective(gamma=10.0, weight=1.0).choose(loss, power) == 0
     assert Objective(gamma=10.0, weight=0.0).choose(loss, power) == 7
     assert Objective(gamma=0.05, weight=1.0).choose(loss, power) == 3
     assert Objective(gamma=0.01, weight=1.0).choose(loss, power) == 7
+    assert Objective(gamma=0.05, weight=0.0).choose(loss, power) == 7
     with pytest.raises(ConfigError, match=r"gamma is -1.*0 or more"):
         Objective(gamma=-1)
     with pytest.raises(ConfigError, match=r"weight of the energy is 2.*0 to 1"):

@@ -91,6 +91,7 @@ def fly(
         str | None,
         typer.Option(help="Of the street: sim (golden model of the gated paths) or rtl (the verilated design)."),
     ] = None,
+    constants: Annotated[Path | None, typer.Option(help="Of the street's energy model: a TOML file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of log, picture and video.")] = Path("runs/fly"),
     video: Annotated[bool, typer.Option("--video", help="Write an MP4 as well.")] = False,
 ) -> None:
@@ -126,6 +127,7 @@ def fly(
         kill_runtime_s=kill_runtime,
         street=_street(world, weather, fpga),
         board=fpga or "sim",
+        constants=constants,
     )
     console = Console()
     with Progress(console=console, transient=True) as bar:

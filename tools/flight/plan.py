@@ -56,6 +56,7 @@ class FlightPlan:
       street: contexts of a flight between houses, in turn, on the state that the simulated FPGA estimates; None: an
         open field, and the state with noise.
       board: of the simulated FPGA, `sim` or `rtl`.
+      constants: file of its energy model; None: the shipped one.
       kill_runtime_s: the runtime is killed (SIGKILL) at this time, s; None: never.
     """
 
@@ -80,6 +81,7 @@ class FlightPlan:
     kill_runtime_s: float | None = None
     street: tuple[str, ...] | None = None
     board: str = "sim"
+    constants: Path | None = None
 
     @property
     def settling_s(self) -> float:
@@ -184,7 +186,7 @@ def fly_plan(
         if plan.street is None:
             sensors = Sensors(sensor_config, world.spawn_generator())
         else:
-            senses = StreetSenses(plan.street, length, trajectory, world.spawn_generator(), plan.board)
+            senses = StreetSenses(plan.street, length, trajectory, world.spawn_generator(), plan.board, plan.constants)
             closing.callback(senses.close)
             for low, high in zip(blind_alley().low, blind_alley().high, strict=True):
                 world.build(low, high)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from haltere.fpga.configuration import configure
 from haltere.fpga.device import Device
-from haltere.fpga.energy import Constants, Energy, PathUse, estimate, load_constants
+from haltere.fpga.energy import CONSTANTS, Energy, PathUse, estimate, load_constants
 from haltere.fpga.features import DECISION_RATE_HZ
 from haltere.fpga.gate import ByContext, Gate, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS, signed
 from haltere.fpga.objective import Objective
 from haltere.fpga.paths import IMU, LIDAR, PATHS, TICK_RATE_HZ
-from haltere.fpga.power import WATCHERS, subset_power_w
+from haltere.fpga.power import WATCHERS, subset_energy
 from haltere.fpga.quantise import Network, load
 from haltere.fpga.recognition import read_gate
 from haltere.fpga.registers import offset
@@ -139,8 +139,8 @@ class StreetSenses:
         trajectory: Trajectory,
         generator: np.random.Generator,
         board: str = "sim",
+        constants: Path | None = None,
         gated: bool = True,
-        constants: Constants | None = None,
     ) -> None:
         """Args:
         weather: contexts, each for an equal part of the flight.
@@ -148,8 +148,8 @@ class StreetSenses:
         trajectory: the gate brings everything on when the estimate is far from it.
         generator: source of all noise.
         board: see `open_board`.
+        constants: file of the energy model; default the shipped one.
         gated: False leaves everything on.
-        constants: of the energy model; default the shipped ones.
         """
         self._trajectory = trajectory
         self._names, self._stretch_s = tuple(weather), length_s / len(weather)
@@ -157,7 +157,7 @@ class StreetSenses:
         self._random = generator
         self._scene = StreetScene(blind_alley())
         self._attitude = Sensors(SensorConfig(0.0, 0.0, 0.002, 0.01, 0.0), generator)
-        self._constants = constants or load_constants()
+        self._constants = load_constants(constants or CONSTANTS)
         self._file = read_gate(GATE_PERCEPTRON)
         self._device, self._cycles = open_board(board)
         self._gated = gated
@@ -176,7 +176,7 @@ class StreetSenses:
         configure(device, STREET_SENSORS, STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION)
         device.write(offset("DWELL"), DWELL_TICKS)
         load(device, self._file.words)
-        power = subset_power_w(self._constants, STREET_SENSORS, BOARD_CLOCK_HZ)
+        power = subset_energy(self._constants, STREET_SENSORS, BOARD_CLOCK_HZ)
         subsets = Objective().choose(self._file.loss, power)
         for context, subset in enumerate(subsets.tolist()):
             device.write(offset("MASK", context), subset << 1 | 1)

@@ -6,12 +6,14 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from haltere.fpga.energy import load_constants
+from haltere.fpga.energy import CONSTANTS, Constants, load_constants
 from haltere.fpga.features import DECISION_RATE_HZ
 from haltere.fpga.gate import View
 from haltere.fpga.objective import SUBSETS
@@ -20,6 +22,9 @@ from haltere.fpga.power import subset_power_w
 from haltere.fpga.street import STREET_SENSORS
 from haltere.tools.gating.scenarios import KNOWN, Scenarios, every_context
 from haltere.tools.gating.strategies import CLOCK_HZ, Strategy, Watched, build
+
+if TYPE_CHECKING:
+    from haltere.tools.gating.flights import Log
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -39,6 +44,7 @@ class Job:
     seeds: int
     seed: int
     extra: tuple[int, ...] = ()
+    constants: Path = CONSTANTS
 
 
 @dataclass(eq=False)
@@ -66,7 +72,7 @@ class Result:
     right: float
     switches: float
     everything_s: Array
-    waking_s: tuple[Array, ...] = field(default_factory=tuple)
+    waking_s: tuple[Array, ...]
 
 
 class Several:
@@ -99,47 +105,30 @@ class Several:
 
 def fly(job: Job) -> list[Result]:
     """Flies a job's strategies and measures each."""
+    # A worker has one core, and JAX is imported here so that it sees that.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     import jax
 
     from haltere.policies.zoo.shipped import FOUNDATION
     from haltere.sim.vehicle import load_vehicle
     from haltere.tools.bench.contestants import load_student
     from haltere.tools.bench.foundation import as_plant
-    from haltere.tools.gating.flights import Flights, Log
+    from haltere.tools.gating.flights import Flights
 
     with jax.default_device(jax.local_devices()[0]):
         flights = Flights(as_plant([load_vehicle("x500")]), load_student(FOUNDATION))
         flown = every_context(job.seeds, job.seed, STRETCH_S, job.extra)
         times = len(job.strategies)
-        gates = [build(strategy, job.seed) for strategy in job.strategies]
-        log: Log = flights.fly(flown.repeated(times), Several(gates), job.seed, times=times)
+        gates = [build(strategy, job.seed, load_constants(job.constants)) for strategy in job.strategies]
+        log = flights.fly(flown.repeated(times), Several(gates), job.seed, times=times)
     results = []
     for number, (strategy, gate) in enumerate(zip(job.strategies, gates, strict=True)):
-        part = slice(number * flown.count, (number + 1) * flown.count)
-        mine = Log(
-            time_s=log.time_s,
-            error_m=log.error_m[:, part],
-            estimate_m=log.estimate_m[:, part],
-            awake=log.awake[:, part],
-            features=log.features[:, part],
-            context=log.context[:, part],
-            gate=log.gate[:, part],
-            force=log.force[:, part],
-            crashed_s=log.crashed_s[part],
-            scanning=log.scanning[:, part],
-            samples=log.samples[part],
-            active=log.active[part],
-            ticks=log.ticks,
-            waking_s=log.waking_s if times == 1 else (),
-        )
-        results.append(_measure(strategy, gate, mine, flown, job.seeds))
+        results.append(_measure(strategy, gate, log.of(number * flown.count, flown.count), flown, job))
     return results
 
 
-def _measure(strategy: Strategy, gate: Watched, log: object, flown: Scenarios, seeds: int) -> Result:
-    from haltere.tools.gating.flights import Log
-
-    assert isinstance(log, Log)
+def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job: Job) -> Result:
+    seeds = job.seeds
     groups = flown.count // seeds
     start_s, end_s = STRETCH_S[0], STRETCH_S[0] + STRETCH_S[1]
     within = (log.time_s > start_s + 0.02) & (log.time_s < end_s + 0.02)
@@ -147,10 +136,10 @@ def _measure(strategy: Strategy, gate: Watched, log: object, flown: Scenarios, s
     error = np.where(lost, LOST_M, np.minimum(log.error_m, LOST_M)).astype(np.float64)
     squares = (error[within] ** 2).mean(axis=0).reshape(groups, seeds)
 
-    constants = load_constants()
+    constants = load_constants(job.constants)
     power = subset_power_w(constants, STREET_SENSORS, CLOCK_HZ, strategy.watching)
     subset = (log.awake[..., 1:] << np.arange(len(PATHS) - 1)).sum(axis=-1)
-    fabric = fabric_power_w()
+    fabric = fabric_power_w(constants)
 
     def by_context(values: Array) -> Array:
         return np.asarray(values[subset[within]].mean(axis=0).reshape(groups, seeds).mean(axis=1))
@@ -176,15 +165,13 @@ def _measure(strategy: Strategy, gate: Watched, log: object, flown: Scenarios, s
         right=float((told == log.context)[judged].mean()),
         switches=float(switches),
         everything_s=first.reshape(groups, seeds),
-        waking_s=log.waking_s,
+        waking_s=tuple(pairs[:, 1] for pairs in log.waking_s),
     )
 
 
-def fabric_power_w() -> Array:
+def fabric_power_w(constants: Constants) -> Array:
     """Returns the power (16,) of the fabric's clocks and data with each subset, W."""
-    from dataclasses import replace
-
-    alone = replace(load_constants(), sensors=(None,) * len(PATHS))
+    alone = replace(constants, sensors=(None,) * len(PATHS))
     return subset_power_w(alone, STREET_SENSORS, CLOCK_HZ)
 
 
@@ -195,6 +182,7 @@ def compare(
     status: Callable[[str], None],
     workers: int | None = None,
     extra: tuple[int, ...] = (),
+    constants: Path = CONSTANTS,
 ) -> dict[str, Result]:
     """Flies all strategies through the same flights.
 
@@ -205,11 +193,12 @@ def compare(
       status: told what is being done.
       workers: processes; default one a core.
       extra: contexts besides the known ones.
+      constants: file of the energy model.
     Returns:
       Results by the strategies' names.
     """
     jobs = [
-        Job(tuple(strategies[first : first + TOGETHER]), seeds, seed, extra)
+        Job(tuple(strategies[first : first + TOGETHER]), seeds, seed, extra, constants)
         for first in range(0, len(strategies), TOGETHER)
     ]
     found: dict[str, Result] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import jax
@@ -85,6 +85,15 @@ class Log:
     active: npt.NDArray[np.int64]
     ticks: int
     waking_s: tuple[Array, ...]
+
+    def of(self, first: int, count: int) -> Log:
+        """Returns the log of some flights, from one on."""
+        part = slice(first, first + count)
+        over_time = ("error_m", "estimate_m", "awake", "features", "context", "gate", "force", "scanning")
+        chosen = {name: getattr(self, name)[:, part] for name in over_time}
+        chosen |= {name: getattr(self, name)[part] for name in ("crashed_s", "samples", "active")}
+        waking = tuple(pairs[(pairs[:, 0] >= first) & (pairs[:, 0] < first + count)] for pairs in self.waking_s)
+        return replace(self, **chosen, waking_s=waking)
 
 
 @jax.jit
@@ -181,7 +190,8 @@ class Flights:
             asleep = ~fleet.awake
             valid = np.stack([path.valid for path in fleet.paths], axis=-1) & np.isfinite(since_s)
             for path in np.flatnonzero(valid.any(axis=0)):
-                waking[path].append(since_s[valid[:, path], path])
+                now = np.flatnonzero(valid[:, path])
+                waking[path].append(np.column_stack([now, since_s[now, path]]))
             since_s[valid] = np.nan
             guess, drift = (word / (1 << FRACTION_BITS) for word in (fleet.fuser.position, fleet.fuser.velocity))
             target, rate = reference(angle_s, flown.phase, pace)
@@ -215,7 +225,7 @@ class Flights:
                 status(time_s)
         time, error, estimate, awake, known, context, gate, force, scans = map(np.array, zip(*rows, strict=True))
         samples = np.stack([path.samples for path in fleet.paths], axis=-1)
-        woken = tuple(np.concatenate([np.zeros(0), *times_s]) for times_s in waking)
+        woken = tuple(np.concatenate([np.zeros((0, 2)), *pairs]) for pairs in waking)
         return Log(
             time_s=time,
             error_m=error,

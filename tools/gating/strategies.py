@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from haltere.fpga.energy import load_constants
+from haltere.fpga.energy import Constants
 from haltere.fpga.features import WINDOW
 from haltere.fpga.gate import AtRandom, ByContext, ByLoss, Chooser, Gate, Static, View
 from haltere.fpga.objective import EVERYTHING, Objective
-from haltere.fpga.power import subset_power_w
+from haltere.fpga.power import subset_energy
 from haltere.fpga.recognition import Int8Recogniser, OnnxScores, Recogniser, read_gate
 from haltere.fpga.street import STREET_SENSORS
 from haltere.policies.errors import ConfigError
@@ -44,6 +44,7 @@ class Strategy:
       kind: static, knowledge, perceptron, attention, int8, loss, oracle or random.
       subset: of a static one.
       gamma, weight: of the objective.
+      handover_s: for which the paths of before run on.
       share: of a random one, how often each subset is drawn.
     """
 
@@ -51,7 +52,8 @@ class Strategy:
     kind: str
     subset: int = EVERYTHING
     gamma: float = 0.05
-    weight: float = 0.1
+    weight: float = 0.5
+    handover_s: float = 0.0
     share: tuple[float, ...] = ()
 
     @property
@@ -76,8 +78,13 @@ class Watched:
         return found
 
 
-def build(strategy: Strategy, seed: int) -> Watched:
+def build(strategy: Strategy, seed: int, constants: Constants) -> Watched:
     """Builds a strategy's gate.
+
+    Args:
+      strategy: which.
+      seed: of lots.
+      constants: of the energy model.
 
     Raises:
       ConfigError: there is no such kind.
@@ -88,11 +95,13 @@ def build(strategy: Strategy, seed: int) -> Watched:
         share = np.array(strategy.share)
         return Watched(Gate(AtRandom(share / share.sum(), 5.0, np.random.default_rng([seed, 3])), safe=False))
     file = read_gate(GATE_PERCEPTRON)
-    power = subset_power_w(load_constants(), STREET_SENSORS, CLOCK_HZ)
+    power = subset_energy(constants, STREET_SENSORS, CLOCK_HZ)
     objective = Objective(strategy.gamma, strategy.weight)
     best = objective.choose(file.loss, power)
     if strategy.kind == "loss":
-        return Watched(Gate(ByLoss(OnnxScores(GATE_LOSS), objective, power), file.novelty))
+        return Watched(
+            Gate(ByLoss(OnnxScores(GATE_LOSS), objective, power), file.novelty, handover_s=strategy.handover_s)
+        )
     recognisers: dict[str, Recogniser | None] = {
         "perceptron": OnnxScores(GATE_PERCEPTRON),
         "attention": OnnxScores(GATE_ATTENTION, WINDOW),
@@ -105,4 +114,4 @@ def build(strategy: Strategy, seed: int) -> Watched:
     if strategy.kind == "knowledge":
         best = np.array([KNOWLEDGE[name] for name in file.contexts])
     chooser: Chooser = ByContext(recognisers[strategy.kind], best)
-    return Watched(Gate(chooser, None if strategy.kind == "oracle" else file.novelty))
+    return Watched(Gate(chooser, None if strategy.kind == "oracle" else file.novelty, handover_s=strategy.handover_s))
