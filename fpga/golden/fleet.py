@@ -54,9 +54,9 @@ class Fleet:
         self._queues: list[list[tuple[Words, Flags]]] = [[] for _ in PATHS]
         self._seed: tuple[Words, Words] | None = None
 
-    def heartbeat(self) -> None:
-        """Notes that the software of all flights lives."""
-        self._beat[:] = True
+    def heartbeat(self, where: Flags | None = None) -> None:
+        """Notes that software lives: that of some flights (N,), or of all."""
+        self._beat |= True if where is None else where
 
     def seed(self, position: Words, velocity: Words) -> None:
         """Starts all flights from given states, (N, 3) Q12.20, at the next tick."""

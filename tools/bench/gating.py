@@ -11,7 +11,8 @@ from haltere.fpga.energy import CONSTANTS, load_constants
 from haltere.fpga.objective import SUBSETS
 from haltere.fpga.paths import IMU, LIDAR, PATHS
 from haltere.tools.bench.table import Rows
-from haltere.tools.gating.comparison import STRETCH_S, Result, compare
+from haltere.tools.gating.comparison import STRETCH_S, FaultResult, Result, break_things, compare
+from haltere.tools.gating.faults import DRIVER, FLOOD, NOTHING
 from haltere.tools.gating.scenarios import KNOWN, NAMES
 from haltere.tools.gating.strategies import Strategy
 
@@ -74,6 +75,8 @@ class GatingBench:
         _against_everything(rows, found)
         _frontier(rows, found, [OURS, *(one.name for one in sweep)], [one.name for one in statics] + [EVERYTHING_ON])
         _recognition(rows, found[OURS])
+        status("faults")
+        _faults(rows, break_things(GATES[4], seeds, seed))
         if picture is not None:
             from haltere.tools.bench.gating_picture import draw
 
@@ -157,3 +160,11 @@ def _recognition(rows: Rows, ours: Result) -> None:
             rows.at_most(measure, OURS, 1e3 * float(np.percentile(waking, 95)), "ms", 50.0)
     quickly = 100 * float((ours.everything_s[KNOWN:] <= 0.3).mean())
     rows.at_least(f"unknown context ({NAMES[KNOWN]}): everything on within 300 ms", OURS, quickly, "%", 95.0)
+
+
+def _faults(rows: Rows, found: dict[str, FaultResult]) -> None:
+    for kind, result in found.items():
+        rows.at_most(f"{kind}: flights lost", OURS, 100 * result.lost, "%", 0.0)
+    rows.at_least(f"{DRIVER}: everything on half a second later", OURS, 100 * found[DRIVER].everything, "%", 100.0)
+    rows.at_least(f"{FLOOD}: samples counted as overflows", OURS, found[FLOOD].overflows, "1", 1)
+    rows.at_least(f"{NOTHING}: samples counted as rejected", OURS, found[NOTHING].rejected, "1", 1)

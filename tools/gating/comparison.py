@@ -20,17 +20,19 @@ from haltere.fpga.objective import SUBSETS
 from haltere.fpga.paths import PATHS
 from haltere.fpga.power import subset_power_w
 from haltere.fpga.street import STREET_SENSORS
-from haltere.tools.gating.scenarios import KNOWN, Scenarios, every_context
+from haltere.tools.gating.faults import KINDS, Faults
+from haltere.tools.gating.scenarios import KNOWN, Scenarios, every_context, scenarios
 from haltere.tools.gating.strategies import CLOCK_HZ, Strategy, Watched, build
 
 if TYPE_CHECKING:
-    from haltere.tools.gating.flights import Log
+    from haltere.tools.gating.flights import Flights, Log
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 STRETCH_S = (3.0, 7.0, 5.0)
 """Of each flight: clear weather, the context that is measured, another."""
+FAULT_AT_S, AFTER_FAULT_S = 3.0, 5.0
 LOST_M = 3.0
 TOGETHER = 4
 """Strategies that are flown as one batch."""
@@ -103,24 +105,60 @@ class Several:
         return gate, force
 
 
-def fly(job: Job) -> list[Result]:
-    """Flies a job's strategies and measures each."""
+def the_flights() -> Flights:
+    """Returns the shipped policy on the vehicle of the comparison, ready to fly."""
     # A worker has one core, and JAX is imported here so that it sees that.
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    import jax
-
     from haltere.policies.zoo.shipped import FOUNDATION
     from haltere.sim.vehicle import load_vehicle
     from haltere.tools.bench.contestants import load_student
     from haltere.tools.bench.foundation import as_plant
     from haltere.tools.gating.flights import Flights
 
-    with jax.default_device(jax.local_devices()[0]):
-        flights = Flights(as_plant([load_vehicle("x500")]), load_student(FOUNDATION))
-        flown = every_context(job.seeds, job.seed, STRETCH_S, job.extra)
-        times = len(job.strategies)
-        gates = [build(strategy, job.seed, load_constants(job.constants)) for strategy in job.strategies]
-        log = flights.fly(flown.repeated(times), Several(gates), job.seed, times=times)
+    return Flights(as_plant([load_vehicle("x500")]), load_student(FOUNDATION))
+
+
+@dataclass(frozen=True)
+class FaultResult:
+    """What one kind of fault came to.
+
+    Attributes:
+      lost: share of the flights that were lost.
+      everything: share of the flights in which everything ran half a second after the fault.
+      overflows, rejected: samples, of all flights.
+    """
+
+    lost: float
+    everything: float
+    overflows: int
+    rejected: int
+
+
+def break_things(strategy: Strategy, flights: int, seed: int) -> dict[str, FaultResult]:
+    """Flies in clear weather, each flight with one fault; returns results by kind."""
+    each = scenarios([(0,)] * flights, (FAULT_AT_S + AFTER_FAULT_S,), seed)
+    faults = Faults(tuple(kind for kind in KINDS for _ in range(flights)), FAULT_AT_S)
+    gate = build(strategy, seed, load_constants())
+    log = the_flights().fly(each.repeated(len(KINDS)), gate, seed, times=len(KINDS), faults=faults)
+    found = {}
+    for number, kind in enumerate(KINDS):
+        mine = log.of(number * flights, flights)
+        at = int(np.searchsorted(mine.time_s, FAULT_AT_S + 0.5))
+        found[kind] = FaultResult(
+            lost=float(np.isfinite(mine.crashed_s).mean()),
+            everything=float(mine.awake[at].all(axis=-1).mean()),
+            overflows=int(mine.overflows.sum()),
+            rejected=int(mine.rejected.sum()),
+        )
+    return found
+
+
+def fly(job: Job) -> list[Result]:
+    """Flies a job's strategies and measures each."""
+    flown = every_context(job.seeds, job.seed, STRETCH_S, job.extra)
+    times = len(job.strategies)
+    gates = [build(strategy, job.seed, load_constants(job.constants)) for strategy in job.strategies]
+    log = the_flights().fly(flown.repeated(times), Several(gates), job.seed, times=times)
     results = []
     for number, (strategy, gate) in enumerate(zip(job.strategies, gates, strict=True)):
         results.append(_measure(strategy, gate, log.of(number * flown.count, flown.count), flown, job))

@@ -25,6 +25,7 @@ from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 from haltere.sim.senses.street import blind_alley
 from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
+from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, Faults
 from haltere.tools.gating.observed import observed
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.scenarios import Scenarios
@@ -67,7 +68,7 @@ class Log:
       gate, force: (T, N, 5), decisions.
       crashed_s: (N,), infinite where the flight went well.
       scanning: (T, N), the ring turns and measures.
-      samples: (N, 5), filtered by each path.
+      samples, overflows, rejected: (N, 5), filtered by each path; that found its queue full; that had no measurement.
       active, ticks: (N, 5) ticks in which each clock ran, and all ticks.
     """
 
@@ -82,6 +83,8 @@ class Log:
     crashed_s: Array
     scanning: Flags
     samples: npt.NDArray[np.int64]
+    overflows: npt.NDArray[np.int64]
+    rejected: npt.NDArray[np.int64]
     active: npt.NDArray[np.int64]
     ticks: int
     waking_s: tuple[Array, ...]
@@ -91,7 +94,9 @@ class Log:
         part = slice(first, first + count)
         over_time = ("error_m", "estimate_m", "awake", "features", "context", "gate", "force", "scanning")
         chosen = {name: getattr(self, name)[:, part] for name in over_time}
-        chosen |= {name: getattr(self, name)[part] for name in ("crashed_s", "samples", "active")}
+        chosen |= {
+            name: getattr(self, name)[part] for name in ("crashed_s", "samples", "overflows", "rejected", "active")
+        }
         waking = tuple(pairs[(pairs[:, 0] >= first) & (pairs[:, 0] < first + count)] for pairs in self.waking_s)
         return replace(self, **chosen, waking_s=waking)
 
@@ -134,6 +139,7 @@ class Flights:
         seed: int = 0,
         spin_up_s: float = SPIN_UP_S,
         times: int = 1,
+        faults: Faults | None = None,
         status: Callable[[float], None] = lambda time_s: None,
     ) -> Log:
         """Flies all scenarios to their end.
@@ -144,6 +150,7 @@ class Flights:
           times: how often the same flights come one behind the other in `flown`; their noise is then the same.
           seed: of the noise.
           spin_up_s: from power to the ring's first range.
+          faults: what goes wrong, if anything.
           status: told the time.
         """
         count, random = flown.count, Tiled(np.random.default_rng([seed, 2]), times)
@@ -179,10 +186,15 @@ class Flights:
             codes = suite.measure(truth, conditions)
             turning_s = np.where(fleet.awake[:, LIDAR], turning_s + PERIOD_S, 0.0)
             scanning = turning_s >= spin_up_s
+            healthy = None if faults is None else ~faults.have(DRIVER, time_s)
             for name, sample in codes.items():
                 if name != "imu":
-                    fleet.push(_NAMES[name], sample, scanning if name == "lidar" else None)
-            fleet.heartbeat()
+                    got = sample if faults is None else faults.spoil(time_s, name, sample)
+                    fleet.push(_NAMES[name], got, scanning if name == "lidar" else None)
+                if name == "lidar" and faults is not None:
+                    for _ in range(COPIES):
+                        fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
+            fleet.heartbeat(healthy)
             for tick in range(TICKS):
                 fleet.push(IMU, codes["imu"][:, tick])
                 fleet.advance()
@@ -208,7 +220,9 @@ class Flights:
                 upright = np.asarray(1 - 2 * (state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2), np.float64)
                 context = flown.context[:, stretch]
                 view = View(time_s, known, np.linalg.norm(guess - target, axis=1), upright, fleet.awake, context)
-                fleet.gate, fleet.force = decider.decide(view)
+                gate, force = decider.decide(view)
+                fleet.gate = gate if healthy is None else np.where(healthy[:, None], gate, fleet.gate)
+                fleet.force = force if healthy is None else np.where(healthy[:, None], force, fleet.force)
                 rows.append(
                     (
                         time_s,
@@ -223,7 +237,7 @@ class Flights:
                     )
                 )
                 status(time_s)
-        time, error, estimate, awake, known, context, gate, force, scans = map(np.array, zip(*rows, strict=True))
+        time, error, estimate, awake, known, context, asked, forced, scans = map(np.array, zip(*rows, strict=True))
         samples = np.stack([path.samples for path in fleet.paths], axis=-1)
         woken = tuple(np.concatenate([np.zeros((0, 2)), *pairs]) for pairs in waking)
         return Log(
@@ -233,11 +247,13 @@ class Flights:
             awake=awake,
             features=known,
             context=context,
-            gate=gate,
-            force=force,
+            gate=asked,
+            force=forced,
             crashed_s=crashed_s,
             scanning=scans,
             samples=samples,
+            overflows=fleet.overflows,
+            rejected=np.stack([path.rejected for path in fleet.paths], axis=-1),
             active=fleet.active,
             ticks=steps * TICKS,
             waking_s=woken,
