@@ -156,3 +156,15 @@ def test_the_estimate_starts_where_the_vehicle_is() -> None:
 def test_a_plan_in_real_time_is_refused_in_the_street(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not real-time"):
         fly_plan(FlightPlan(street=("clear",), real_time=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_bench_has_its_rows(tmp_path: Path) -> None:
+    from haltere.tools.bench.gating import OURS, GatingBench
+
+    rows = GatingBench(workers=1)(True, 3, tmp_path / "gating.png", lambda text: None)
+    measures = {row.measure for row in rows.rows if row.method == OURS and row.asked}
+    for word in ("sensors and fabric", "clocks and data", "worst context", "right", "switches", "unknown", "killed"):
+        assert any(word in measure for measure in measures), word
+    assert (tmp_path / "gating.png").stat().st_size > 10_000
