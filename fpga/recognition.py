@@ -112,7 +112,14 @@ def read_gate(path: Path) -> GateFile:
             np.array(card["loss_m"]),
             Novelty(np.array(card["centre"]), np.array(card["whitening"]), float(card["limit"])),
             Network(**numbers),
-            ClassifierConfig(**{**words, "multiplier": int(words["multiplier"]), "shift": int(words["shift"])}),
+            ClassifierConfig(
+                words["hidden_weight"],
+                words["hidden_bias"],
+                words["class_weight"],
+                words["class_bias"],
+                int(words["multiplier"]),
+                int(words["shift"]),
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise PolicyFileError(f"{path}: its card lacks {error}; make it anew with `haltere fpga train`") from error

@@ -34,11 +34,11 @@ def _save(
 
 
 def _standardise(mean: np.ndarray, deviation: np.ndarray, limit: float) -> tuple[list[Any], dict[str, np.ndarray]]:
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "mean": mean.astype(np.float32),
         "deviation": deviation.astype(np.float32),
-        "least": np.float32(-limit),
-        "most": np.float32(limit),
+        "least": np.array(-limit, np.float32),
+        "most": np.array(limit, np.float32),
     }
     nodes = [
         helper.make_node("Sub", ["features", "mean"], ["centred"]),
@@ -89,7 +89,7 @@ def save_attention(
     constants = maps | {
         "last": np.array([window - 1]),
         "one": np.array([1]),
-        "root": np.float32(KEYS**0.5),
+        "root": np.array(KEYS**0.5, np.float32),
     }
     nodes = [
         helper.make_node("Gather", ["standard", "last"], ["newest"], axis=1),

@@ -61,5 +61,5 @@ def perceptron(key: jax.Array, inputs: int, outputs: int, hidden: int = HIDDEN) 
 def attention(key: jax.Array, inputs: int, outputs: int) -> Attention:
     """Draws an attention network."""
     keys = jax.random.split(key, 4)
-    maps = [jax.random.normal(one, (KEYS, inputs)) * (1 / inputs) ** 0.5 for one in keys[:3]]
-    return Attention(*maps, perceptron(keys[3], 2 * KEYS, outputs))
+    query, asked, value = (jax.random.normal(one, (KEYS, inputs)) * (1 / inputs) ** 0.5 for one in keys[:3])
+    return Attention(query, asked, value, perceptron(keys[3], 2 * KEYS, outputs))

@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-Network = TypeVar("Network", bound=Callable[[jax.Array], jax.Array])
+from haltere.policies.context.networks import Attention, Perceptron
+
+Network = TypeVar("Network", Perceptron, Attention)
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def cross_entropy(scores: jax.Array, label: jax.Array) -> jax.Array:
     """Mean cross entropy of scores (N, C) and classes (N,)."""
-    return optax.softmax_cross_entropy_with_integer_labels(scores, label).mean()
+    return jnp.asarray(optax.softmax_cross_entropy_with_integer_labels(scores, label).mean())
 
 
 def squared(scores: jax.Array, target: jax.Array) -> jax.Array:

@@ -174,4 +174,4 @@ def _texture(generator: np.random.Generator) -> Array:
     frequency = np.fft.fftfreq(TEXELS, GROUND_M / TEXELS)
     square = frequency[:, None] ** 2 + frequency[None] ** 2
     smooth = np.fft.ifft2(np.fft.fft2(noise) * np.exp(-square * (math.pi * FEATURE_M) ** 2)).real
-    return np.clip(0.5 + 0.15 * smooth / smooth.std(), 0.02, 0.98)
+    return np.asarray(np.clip(0.5 + 0.15 * smooth / smooth.std(), 0.02, 0.98))

@@ -54,7 +54,7 @@ class Street:
             leave = np.fmin.reduce(np.fmax(first, second), axis=-1)
             ground = np.where(direction[:, 2] < 0, -origin[:, None, 2] * slope[:, 2], np.inf)
         met = np.where((leave >= enter) & (leave >= 0), np.maximum(enter, 0.0), np.inf)
-        return np.minimum(met.min(axis=-1, initial=np.inf), np.maximum(ground, 0.0))
+        return np.asarray(np.minimum(met.min(axis=-1, initial=np.inf), np.maximum(ground, 0.0)))
 
 
 ROOM_M = (11.0, 8.0)

@@ -47,12 +47,13 @@ def draw(found: dict[str, Result], sweep: list[str], statics: list[str], path: P
     left.legend(frameon=False, fontsize=8)
     places = np.arange(KNOWN)
     ours, base = found["int8 (RTL)"], found["everything on"]
-    for panel, values, title in (
-        (right, lambda one: 100 * one.error_m[:KNOWN], "position error, cm"),
-        (low, lambda one: 100 * one.power_w[:KNOWN] / base.power_w[:KNOWN], "power over everything on, %"),
+    power = 100 / base.power_w[:KNOWN]
+    for panel, before, after, title in (
+        (right, 100 * base.error_m[:KNOWN], 100 * ours.error_m[:KNOWN], "position error, cm"),
+        (low, power * base.power_w[:KNOWN], power * ours.power_w[:KNOWN], "power over everything on, %"),
     ):
-        panel.barh(places - 0.2, values(base), 0.38, color=_ALL, label="everything on")
-        panel.barh(places + 0.2, values(ours), 0.38, color=_OURS, label="gate")
+        panel.barh(places - 0.2, before, 0.38, color=_ALL, label="everything on")
+        panel.barh(places + 0.2, after, 0.38, color=_OURS, label="gate")
         panel.set_yticks(places, NAMES[:KNOWN])
         panel.invert_yaxis()
         panel.set_title(title, fontsize=10)

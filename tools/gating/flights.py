@@ -20,6 +20,7 @@ from haltere.fpga.golden.fleet import Fleet
 from haltere.fpga.paths import IMU, LIDAR, PATHS
 from haltere.fpga.registers import offset
 from haltere.fpga.street import STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION, STREET_SENSORS
+from haltere.policies.contract import HIDDEN_SIZE
 from haltere.policies.foundation import student
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
@@ -104,7 +105,8 @@ class Log:
 @jax.jit
 def _move(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, alive: jax.Array) -> QuadrotorState:
     after = step(vehicle, state, action, PERIOD_S)
-    return jax.tree.map(lambda new, old: jnp.where(alive, new, old), after, state)
+    kept: QuadrotorState = jax.tree.map(lambda new, old: jnp.where(alive, new, old), after, state)
+    return kept
 
 
 @jax.jit
@@ -160,7 +162,7 @@ class Flights:
         state = rest.state._replace(
             position=jnp.asarray(place.T, jnp.float32), velocity=jnp.asarray(speed.T, jnp.float32)
         )
-        action, hidden = rest.action, jnp.zeros((student.HIDDEN_SIZE, count))
+        action, hidden = rest.action, jnp.zeros((HIDDEN_SIZE, count))
         suite = Suite(blind_alley(), count, random)  # type: ignore[arg-type]
         fleet = _fleet(count)
         fleet.seed(_words(place), _words(speed))
