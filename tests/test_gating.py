@@ -21,9 +21,11 @@ from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_roo
 from haltere.tools.gating.comparison import the_flights
 from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, Faults
 from haltere.tools.gating.reference import reference
-from haltere.tools.gating.scenarios import KNOWN, every_context, scenarios
+from haltere.tools.gating.scenarios import KNOWN, NAMES, every_context, scenarios
 from haltere.tools.gating.strategies import KNOWLEDGE, Strategy, build
 from haltere.tools.gating.tiled import Tiled
+
+BARE = NAMES.index("bare ground")
 
 
 def test_copies_of_a_flight_have_the_same_chance() -> None:
@@ -59,13 +61,13 @@ def test_more_paths_take_more() -> None:
 
 
 def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> None:
-    flown = scenarios([(0, 4)], (2.0, 3.0), 0)
+    flown = scenarios([(0, BARE)], (2.0, 3.0), 0)
     gate = build(Strategy("gate", "int8"), 0, load_constants())
     log = the_flights().fly(flown, gate)
     assert np.isinf(log.crashed_s).all()
     assert log.error_m[log.time_s > 1].max() < 0.5
     late = log.time_s > 3.5
-    assert (np.array(gate.contexts)[late] == 4).mean() > 0.95
+    assert (np.array(gate.contexts)[late] == BARE).mean() > 0.95
     flow, lidar = log.awake[late][..., 1], log.awake[late][..., 2]
     assert not flow.any()
     assert lidar.all()
