@@ -274,6 +274,18 @@ def test_base_gives_what_a_recipe_leaves_out(tmp_path: Path) -> None:
     assert load_plan(file) == expected
 
 
+def test_stages_are_taken_from_a_base_by_name(tmp_path: Path) -> None:
+    plan, direct = load_plan("meta-imitation+direct"), load_plan("direct").direct
+    assert plan.teachers is not None
+    assert plan.direct is not None
+    assert direct is not None
+    assert plan.direct.stages == direct.stages[-2:]
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "direct"\nstages = ["refine", "finish"]\n')
+    with pytest.raises(ConfigError, match=r"no stage 'finish', expected some of learn to fly,"):
+        load_plan(file)
+
+
 @pytest.mark.slow
 def test_bench_of_few_teachers(straight: tuple[Outcome, list[Row]], folder: Path, tmp_path: Path) -> None:
     """Goes on from the teachers that are there; a student of two, one of two others, one of all."""

@@ -13,7 +13,7 @@ from flax import nnx
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.line import Depth, Line, clean_line, deepest, sample_line
 from haltere.policies.foundation.population import load_population, sample
-from haltere.policies.foundation.rollout import Loop, advance, measure, start
+from haltere.policies.foundation.rollout import Loop, advance, fade, measure, start
 from haltere.policies.plants.quadrotor import Quadrotor, step
 
 COUNT, STEPS = 4, 40
@@ -122,3 +122,15 @@ def test_flights_begin_within_their_bounds(kind: str, angle_deg: float, speed_m_
     assert 0.95 * speed_m_s < np.abs(state.velocity).max() <= speed_m_s
     assert 0.95 * speed_m_s < np.abs(state.angular_velocity).max() <= speed_m_s
     assert (np.abs(state.velocity).max(0) == 0).mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_no_vehicle_outweighs_the_others_in_the_gradient(vehicle: Quadrotor) -> None:
+    """Gradients of norm 2, 1e6 and infinity, limit 3, factor 0.5: 1, 1.5 and nothing."""
+    state = jax.tree.map(lambda leaf: leaf[..., :3], evaluate.at_rest(vehicle).state)
+    pull = jnp.array([2.0, 1e6, jnp.inf])
+
+    def loss(position: jax.Array) -> jax.Array:
+        return (fade(state._replace(position=position), 0.5, 3.0).position[0] * pull).sum()
+
+    slope = jax.grad(loss)(state.position)
+    np.testing.assert_allclose(slope, [[1.0, 1.5, 0.0], [0, 0, 0], [0, 0, 0]], rtol=1e-6)

@@ -173,7 +173,8 @@ def load_plan(source: str | Path) -> Plan:
 
     Args:
       source: a file, or the name of a shipped recipe (see `SHIPPED`). A key `base` names the recipe whose tables
-        and values hold where the file has none.
+        and values hold where the file has none, or several of them, later ones over earlier ones. A key `stages`
+        names the stages to keep.
     Raises:
       ConfigError: the file, a key or a value is wrong.
     """
@@ -183,7 +184,9 @@ def load_plan(source: str | Path) -> Plan:
         if not file.exists():
             raise ConfigError(f"no recipe {source!s}: give a TOML file, or one of {', '.join(SHIPPED)}")
     try:
-        table = _with_base(file)
+        table = _with_bases(file)
+        if "stages" in table:
+            table["stage"] = _named(table.pop("stages"), table.get("stage", []))
         teachers, distil = table.pop("teachers", None), table.pop("distil", None)
         direct = direct_of(table) if "stage" in table or not (teachers or distil) else None
         if table and not direct:
@@ -195,17 +198,27 @@ def load_plan(source: str | Path) -> Plan:
         raise ConfigError(f"{file}: {error}; compare with the shipped recipes") from error
 
 
-def _with_base(file: Path) -> dict[str, Any]:
+def _with_bases(file: Path) -> dict[str, Any]:
     table = read_table(file)
-    if "base" not in table:
-        return table
-    base = table.pop("base")
-    path = Path(base) if Path(base).suffix else Path(__file__).parent / "recipes" / f"{base}.toml"
-    under = _with_base(path)
-    both: dict[str, Any] = {
-        key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table
-    }
+    bases = table.pop("base", [])
+    under: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        path = Path(base) if Path(base).suffix else Path(__file__).parent / "recipes" / f"{base}.toml"
+        under = _over(under, _with_bases(path))
+    return _over(under, table)
+
+
+def _over(under: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    both = {key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table}
     return {**under, **table, **both}
+
+
+def _named(names: list[str], stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {str(stage["name"]): stage for stage in stages}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ConfigError(f"stages: no stage {missing[0]!r}, expected some of {', '.join(known) or 'none'}")
+    return [known[name] for name in names]
 
 
 def _teachers_of(table: dict[str, Any]) -> TeacherRecipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Stage:
       updates: optimiser updates.
       window: control periods per update through which the gradient goes.
       gradient_decay: factor on the gradient through the physical state, per control period.
+      gradient_limit: largest norm of one vehicle's gradient through its physical state, of the cost still to come,
+        summed over control periods, by SI units; 0: none.
       learning_rate: (first, last); falls along a half cosine.
       acceleration_m_s2: largest acceleration of the references.
       velocity_weight: cost of velocity error, per m/s.
@@ -39,6 +42,7 @@ class Stage:
       heading_soft_rad: below this angle the cost of a wrong heading rounds off; 0: the cost goes by the cosine, which
         lets the heading wander by degrees, and the position with it.
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
+      redraw: share of vehicles drawn anew per update; 0: the recipe's.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
         after 400 updates). With a long horizon the gradient is too noisy for rates above 1e-3; there `adam`, or `muon`
@@ -59,6 +63,8 @@ class Stage:
     action_weight: float = 0.1
     heading_soft_rad: float = 0.0
     averaging: float = 0.0
+    gradient_limit: float = 0.0
+    redraw: float = 0.0
     optimiser: str = "adam"
 
     def __post_init__(self) -> None:
@@ -74,11 +80,18 @@ class Stage:
             ("action_weight", 0.0, 100.0),
             ("heading_soft_rad", 0.0, 3.2),
             ("averaging", 0.0, 0.99999),
+            ("gradient_limit", 0.0, 1e6),
+            ("redraw", 0.0, 1.0),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")
         if self.optimiser not in OPTIMISERS:
             raise ConfigError(f"stage {self.name}: optimiser = {self.optimiser}, allowed {' or '.join(OPTIMISERS)}")
+
+    def horizon(self, vehicles: int) -> tuple[float, float]:
+        """Factor and limit of the gradient through the physical state, where the loss is a mean over V vehicles."""
+        limit = self.gradient_limit / (self.window * vehicles) if self.gradient_limit else math.inf
+        return self.gradient_decay, limit
 
 
 @dataclasses.dataclass(frozen=True)

@@ -132,17 +132,27 @@ def _late(
 
 
 @jax.custom_vjp
-def fade(state: QuadrotorState, factor: jax.Array) -> QuadrotorState:
-    """Identity whose gradient is multiplied by `factor`: the horizon of the analytic policy gradient."""
+def fade(state: QuadrotorState, factor: jax.Array, limit: jax.Array) -> QuadrotorState:
+    """Identity that multiplies the gradient by `factor`: the horizon of the analytic policy gradient.
+
+    Before that each vehicle's gradient is shortened to the norm `limit` (of cost by SI units), so that no vehicle that
+    is about to crash outweighs the others; one that is not finite is dropped.
+    """
     return state
 
 
-def _fade_forward(state: QuadrotorState, factor: jax.Array) -> tuple[QuadrotorState, jax.Array]:
-    return state, factor
+def _fade_forward(
+    state: QuadrotorState, factor: jax.Array, limit: jax.Array
+) -> tuple[QuadrotorState, tuple[jax.Array, jax.Array]]:
+    return state, (factor, limit)
 
 
-def _fade_backward(factor: jax.Array, gradient: QuadrotorState) -> tuple[QuadrotorState, None]:
-    return jax.tree.map(lambda leaf: leaf * factor, gradient), None
+def _fade_backward(scale: tuple[jax.Array, jax.Array], gradient: QuadrotorState) -> tuple[QuadrotorState, None, None]:
+    factor, limit = scale
+    norm = jnp.sqrt(sum((leaf**2).sum(0) for leaf in jax.tree.leaves(gradient)))
+    factor = factor * jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-30))
+    kept = jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(norm), leaf * factor, 0.0), gradient)
+    return kept, None, None
 
 
 fade.defvjp(_fade_forward, _fade_backward)

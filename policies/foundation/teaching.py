@@ -74,10 +74,11 @@ def found(recipe: TeacherRecipe, population: Population, seed: int) -> School:
 def window_loss(teachers: teacher.Teachers, fleet: Fleet, stage: Stage) -> tuple[jax.Array, tuple[jax.Array, Loop]]:
     """Sum over the teachers of each one's mean cost over a window, those means (N,), and the loop at its end."""
     count = teachers.output_bias.shape[0]
+    decay, limit = stage.horizon(fleet.built.mass.size // count)
 
     @jax.checkpoint
     def tick(loop: Loop, _: None) -> tuple[Loop, jax.Array]:
-        loop = loop._replace(state=fade(loop.state, jnp.float32(stage.gradient_decay)))
+        loop = loop._replace(state=fade(loop.state, decay, limit))
         seen = teacher.features(fleet.built, fleet.line, loop)
         after = move(fleet.built, fleet.line, fleet.reference, loop, teacher.decide(teachers, seen), BOX_M)
         return after, cost(after, loop, stage)

@@ -68,10 +68,11 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
     """
     decide = partial(student.step, weights)
     vehicle = apply(fleet.built, fleet.condition)
+    decay, limit = stage.horizon(vehicle.mass.size)
 
     @jax.checkpoint
     def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
-        loop = loop._replace(state=fade(loop.state, jnp.float32(stage.gradient_decay)))
+        loop = loop._replace(state=fade(loop.state, decay, limit))
         after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
         return after, cost(after, loop, stage).mean()
 
@@ -106,7 +107,8 @@ def make_update(
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
         new = draw(keys[0])
-        fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < recipe.redraw)
+        share = stage.redraw or recipe.redraw
+        fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < share)
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         noise = jax.random.normal(keys[2], (stage.window, 18, recipe.vehicles))
         passed_s = stage.window * NATIVE_PERIOD_S
