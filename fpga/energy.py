@@ -63,6 +63,7 @@ class Constants:
       clock_j, data_j: of one flip-flop in one cycle: its clock's; and its data's while the filter works.
       static_w: of all that cannot be switched off.
       flip_flops: on each path's clock.
+      always_on: flip-flops without a gate that belong to no path: fuser, registers, counters, classifier.
       sensors: by path; None where no power is known.
     """
 
@@ -70,6 +71,7 @@ class Constants:
     data_j: Value
     static_w: Value
     flip_flops: tuple[int, ...]
+    always_on: int
     sensors: tuple[SensorPower | None, ...]
 
 
@@ -125,12 +127,7 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the constants {file}: {error}") from error
     flip_flops = _table(table, "flip_flops")
-    counts = []
-    for path in PATHS:
-        count = flip_flops.get(path.name)
-        if not isinstance(count, int) or count < 0:
-            raise ConfigError(f"flip_flops.{path.name} is {count!r}; it must be a whole number of 0 or more")
-        counts.append(count)
+    counts = [_count(flip_flops, path.name) for path in PATHS]
     sensors = table.get("sensors", {})
     unknown = set(sensors) - {path.name for path in PATHS}
     if unknown:
@@ -140,6 +137,7 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
         data_j=_value(_table(table, "data_j_per_flip_flop_cycle"), "data_j_per_flip_flop_cycle"),
         static_w=_value(_table(table, "static_w"), "static_w"),
         flip_flops=tuple(counts),
+        always_on=_count(flip_flops, "always_on"),
         sensors=tuple(_sensor(sensors, path.name) for path in PATHS),
     )
 
@@ -213,6 +211,13 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
     if not found.get("source"):
         raise ConfigError(f"{name}.source is missing: every constant says where it is from")
     return found
+
+
+def _count(table: dict[str, Any], name: str) -> int:
+    count = table.get(name)
+    if not isinstance(count, int) or count < 0:
+        raise ConfigError(f"flip_flops.{name} is {count!r}; it must be a whole number of 0 or more")
+    return count
 
 
 def _value(entry: Any, name: str) -> Value:

@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
-WINS = 4
+WINS = 6
 """Decisions running that a new answer must win."""
 DOUBTS = 3
 """Decisions running after which an unknown context brings everything on."""
@@ -27,6 +27,8 @@ CONTRADICTIONS = 20
 out first."""
 HOLD_S = 1.0
 """Time for which everything then stays on at least."""
+REPEATS = 8
+"""Equal samples running of which no working sensor is capable: its path is left out for good."""
 SAFE_OFFSET_M, SAFE_UPRIGHT = 0.6, 0.6
 """Distance from the reference, and cosine of the tilt, beyond which safety brings everything on."""
 
@@ -41,6 +43,7 @@ class View(NamedTuple):
       upright: (N,), cosine of the tilt.
       awake: (N, 5), paths whose clock runs.
       context: (N,), the true context's number, for an oracle only.
+      repeats: (N, 5), samples running of each path that were equal to the one before.
       lyapunov: (N,), Lyapunov value over the level of the region of attraction, where one is known.
     """
 
@@ -50,6 +53,7 @@ class View(NamedTuple):
     upright: Array
     awake: Flags
     context: Numbers
+    repeats: Numbers | None = None
     lyapunov: Array | None = None
 
 
@@ -147,6 +151,7 @@ class Gate:
       handover_s: time for which the paths of before run beside the new ones.
       context: (N,), the context that has won, -1 before.
       unknown: (N,), no known context, in the last decision.
+      stuck: (N, 5), paths whose sensor has got stuck.
     """
 
     chooser: Chooser
@@ -156,6 +161,7 @@ class Gate:
     handover_s: float = 0.0
     context: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     unknown: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
+    stuck: Flags = field(default_factory=lambda: np.zeros((0, len(PATHS)), np.bool_))
     _subset: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _candidate: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _wins: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -175,6 +181,7 @@ class Gate:
             self._until_s, self.context = np.zeros(count), np.full(count, -1)
             self._contradicted, self._before = np.zeros(count, np.int64), np.full(count, EVERYTHING)
             self._changed_s = np.full(count, -np.inf)
+            self.stuck = np.zeros((count, len(PATHS)), np.bool_)
         key = wanted + (EVERYTHING + 1) * (context + 1)
         self._wins = np.where(key == self._candidate, self._wins + 1, 1)
         self._candidate = key
@@ -190,6 +197,9 @@ class Gate:
         self._contradicted = np.where(contradicted, self._contradicted + 1, 0)
         alarm = (self._doubts >= DOUBTS) | (self._contradicted >= CONTRADICTIONS)
         self.unknown = alarm.copy()
+        if self.safe and view.repeats is not None:
+            self.stuck = self.stuck | (view.repeats >= REPEATS)
+            alarm |= self.stuck.any(axis=1)
         if self.safe:
             alarm |= (view.offset_m > SAFE_OFFSET_M) | (view.upright < SAFE_UPRIGHT)
             if view.lyapunov is not None:
@@ -197,9 +207,10 @@ class Gate:
         self._until_s = np.where(alarm, view.time_s + HOLD_S, self._until_s)
         force = np.zeros((count, len(PATHS)), np.bool_)
         force[self._until_s > view.time_s] = True
+        force &= ~self.stuck
         force[:, IMU] = True
         meanwhile = np.where(view.time_s < self._changed_s + self.handover_s, self._before, 0)
-        return paths_of(self._subset | meanwhile), force
+        return paths_of(self._subset | meanwhile) & ~self.stuck, force
 
     def _strange(self, view: View) -> tuple[Flags, Flags]:
         """Whether the features are of no known context, and whether flow and ring contradict the estimate."""

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from haltere.fpga.features import ALWAYS, FEATURES, WINDOW
-from haltere.fpga.gate import CONTRADICTIONS, DOUBTS, HOLD_S, WINS, AtRandom, ByContext, ByLoss, Gate, Static, View
+from haltere.fpga.gate import (
+    CONTRADICTIONS,
+    DOUBTS,
+    HOLD_S,
+    REPEATS,
+    WINS,
+    AtRandom,
+    ByContext,
+    ByLoss,
+    Gate,
+    Static,
+    View,
+)
 from haltere.fpga.golden.classifier import classify
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.objective import EVERYTHING, SUBSETS, Objective, paths_of
@@ -167,6 +179,17 @@ def test_a_lyapunov_value_above_its_level_is_danger() -> None:
     still = view(0.5, np.zeros((2, len(FEATURES))))
     _, force = Gate(Static(1)).decide(still._replace(lyapunov=np.array([0.5, 1.5])))
     np.testing.assert_array_equal(force[:, 1:].all(axis=1), [False, True])
+
+
+def test_a_stuck_sensor_is_left_out_and_the_others_come_on() -> None:
+    still = view(0.1, np.zeros((2, len(FEATURES))))
+    repeats = np.zeros((2, 5), np.int64)
+    repeats[1, 2] = REPEATS
+    gate = Gate(Static(2))
+    wanted, force = gate.decide(still._replace(repeats=repeats))
+    np.testing.assert_array_equal(wanted | force, [[1, 0, 1, 0, 0], [1, 1, 0, 1, 1]])
+    wanted, force = gate.decide(still._replace(time_s=9.0))
+    assert not (wanted | force)[1, 2]
 
 
 def test_contradicting_sensors_bring_everything_on(gate_file) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from haltere.fpga.energy import CONSTANTS, load_constants
 from haltere.fpga.objective import EVERYTHING, SUBSETS
+from haltere.fpga.paths import LIDAR
 from haltere.fpga.power import subset_energy, subset_power_w
 from haltere.fpga.street import STREET_SENSORS
 from haltere.policies.errors import ConfigError
@@ -19,7 +20,7 @@ from haltere.sim.trajectory import make_trajectory
 from haltere.tools.flight.plan import FlightPlan, fly_plan
 from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_room, open_board, weather_plan
 from haltere.tools.gating.comparison import the_flights
-from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, Faults
+from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, STUCK, Faults
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.scenarios import KNOWN, NAMES, every_context, scenarios
 from haltere.tools.gating.strategies import KNOWLEDGE, Strategy, build
@@ -74,11 +75,12 @@ def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> Non
 
 
 def test_faults_are_survived_and_counted() -> None:
-    flown = scenarios([(0,)], (3.0,), 0).repeated(len(KINDS))
+    flown = scenarios([(0,)], (4.5,), 0).repeated(len(KINDS))
     gate = build(Strategy("gate", "int8"), 0, load_constants())
     log = the_flights().fly(flown, gate, times=len(KINDS), faults=Faults(KINDS, 1.5))
     assert np.isinf(log.crashed_s).all()
     assert log.awake[log.time_s > 2.0][:, KINDS.index(DRIVER)].all()
+    assert not log.awake[log.time_s > 2.2][:, KINDS.index(STUCK), LIDAR].any()
     assert log.overflows[KINDS.index(FLOOD), 2] > 0
     assert log.rejected[1, 1] > 100
     with pytest.raises(ConfigError, match="'rust'"):

@@ -75,9 +75,8 @@ CONTEXTS: dict[str, dict[str, Range]] = {
     "vibration": {"vibration_m_s2": (3.0, 6.0)},
     "fast": {"haste": (2.2, 2.8)},
 }
-"""The contexts that are known: what differs from a fair day. Fog: visibility below 50 m is dense fog (WMO no. 8);
-rain of 10 to 50 mm/h is heavy (UK Met Office); a moonless night has 1e-4 to 1e-3 lx, street lamps 10 lx, day 1e4 to
-1e5 lx."""
+"""The contexts that are known: what differs from a fair day. Visibility below 50 m is dense fog and rain of more than
+4 mm/h heavy (UK Met Office); a millionth of a day's 1e5 lx is moonlight. The other ranges are assumptions."""
 
 UNKNOWN = {"dust": {"visibility_m": (1.2, 2.0), "airlight": (0.5, 0.7), "light": (0.05, 0.12)}}
 """A context that nothing is trained on."""

@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 class Drift:
     """N vectors that wander on their own.
 
-    Source: Gelb, Applied Optimal Estimation, 1974, sec. 3.6.
+    Source: Gelb, Applied Optimal Estimation, 1974.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 The flow is the least-squares one of Lucas & Kanade 1981, damped by the pictures' known noise, so that a picture in
 which nothing can be told says that nothing moves. Its error is that of the linear estimator; without damping it is the
-Cramer-Rao bound (Robinson & Milanfar, Fundamental Performance Limits in Image Registration, 2004, eq. 13).
+Cramer-Rao bound (Robinson & Milanfar, Fundamental Performance Limits in Image Registration, 2004).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ WIDTH, HEIGHT, RATE_HZ = 64, 48, 100.0
 PIXEL_RAD = math.radians(42.0) / HEIGHT
 """Field of view of the PMW3901: 42 degrees."""
 ELECTRONS, DARK_ELECTRONS = 6000.0, 8.0
-"""Of a pixel in daylight at the shortest exposure, and of the read noise (EMVA 1288, equation of total noise)."""
+"""Of a pixel in daylight at the shortest exposure, and of the read noise; assumptions of a small sensor."""
 LONGEST_GAIN = 20.0
-"""Longest exposure over the shortest: 8 ms over 0.4 ms."""
+"""Longest exposure over the shortest: 8 ms over 0.4 ms, at 100 pictures a second."""
 SLOPE_1_PIXEL = 0.42
 """Gradient of the ground's texture over its standard deviation; measured on rendered pictures."""
 GRID_PIXELS = 0.022
 """Error of registering pictures that the grid of pixels has sampled; fitted to rendered pictures."""
 REACH_PIXELS = 6.0
-"""Motion between two pictures at which half of them are matched wrongly."""
+"""Motion between two pictures at which half of them are matched wrongly: the margin within which is searched."""
 
 
 MARGIN = 7

@@ -1,7 +1,7 @@
 """Light on its way: laser ranging in fog, rain and snow, and a camera's picture of the ground.
 
-Sources: fog, Hahner et al., Fog Simulation on Real LiDAR Point Clouds, 2021, eqs. 4 to 8; rain, Goodin et al.,
-Predicting the Influence of Rain on LIDAR in ADAS, 2019, eqs. 3 to 6; drops, Marshall & Palmer 1948 and Gunn & Marshall
+Sources: fog, Hahner et al., Fog Simulation on Real LiDAR Point Clouds, 2021; rain, Goodin et al.,
+Predicting the Influence of Rain on LIDAR in ADAS, 2019; drops, Marshall & Palmer 1948 and Gunn & Marshall
 1958; camera fog, Koschmieder 1924; camera noise, EMVA 1288.
 """
 

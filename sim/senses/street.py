@@ -16,7 +16,7 @@ RING = np.array([[math.cos(a), math.sin(a), 0.0] for a in np.arange(8) * math.pi
 """(8, 3) directions of the range ring's beams, level, every 45 degrees from world x."""
 DOWN = np.array([[0.0, 0.0, -1.0]])
 REFLECTIVITY = 0.6
-"""Of walls at the lasers' wavelength: brick and plaster. Source: Bufton, Hoge & Swift 1983 give 0.3 to 0.8."""
+"""Of walls and ground at the lasers' wavelength: light plaster. An assumption."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -253,12 +253,13 @@ class StreetSenses:
         target = self._trajectory.at(state.time_s).position_world_m
         upright = 1 - 2 * float(state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2)
         off = np.array([float(np.linalg.norm(position - target))])
-        view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64))
+        repeats = np.array([[device.read(offset("REPEATS", 0, path)) for path in range(len(PATHS))]])
+        view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats)
         gate, force = self._gate.decide(view)
         if self._gated:
             for name, flags in (("GATE", gate), ("FORCE", force)):
                 device.write(offset(name), int((flags[0] << np.arange(len(PATHS))).sum()))
-        self._record(state, position, awake, bool(force[0, 1:].all()))
+        self._record(state, position, awake, bool(force[0, 1:].any()))
 
     def _record(self, state: State, position: Array, awake: npt.NDArray[np.bool_], forced: bool) -> None:
         log, number = self.log, int(self._gate.context[0])

@@ -98,6 +98,7 @@ class Several:
                         view.upright[part],
                         view.awake[part],
                         view.context[part],
+                        None if view.repeats is None else view.repeats[part],
                     )
                 )
             )

@@ -221,7 +221,15 @@ class Flights:
                 known = observed(suite.readings, quick, nis, fleet.awake, scanning)
                 upright = np.asarray(1 - 2 * (state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2), np.float64)
                 context = flown.context[:, stretch]
-                view = View(time_s, known, np.linalg.norm(guess - target, axis=1), upright, fleet.awake, context)
+                view = View(
+                    time_s=time_s,
+                    features=known,
+                    offset_m=np.linalg.norm(guess - target, axis=1),
+                    upright=upright,
+                    awake=fleet.awake,
+                    context=context,
+                    repeats=np.stack([path.repeats for path in fleet.paths], axis=-1),
+                )
                 gate, force = decider.decide(view)
                 fleet.gate = gate if healthy is None else np.where(healthy[:, None], gate, fleet.gate)
                 fleet.force = force if healthy is None else np.where(healthy[:, None], force, fleet.force)
