@@ -29,6 +29,9 @@ HOLD_S = 1.0
 """Time for which everything then stays on at least."""
 REPEATS = 8
 """Equal samples running of which no working sensor is capable: its path is left out for good."""
+FRESH_TICKS = 26
+"""Age of a path's last measurement up to which its sensor measures at all: one that has nothing to say repeats itself
+too, and is not stuck."""
 SAFE_OFFSET_M, SAFE_UPRIGHT = 0.6, 0.6
 """Distance from the reference, and cosine of the tilt, beyond which safety brings everything on."""
 
@@ -44,6 +47,7 @@ class View(NamedTuple):
       awake: (N, 5), paths whose clock runs.
       context: (N,), the true context's number, for an oracle only.
       repeats: (N, 5), samples running of each path that were equal to the one before.
+      age_ticks: (N, 5), of each path's last measurement; to be given with `repeats`.
       lyapunov: (N,), Lyapunov value over the level of the region of attraction, where one is known.
     """
 
@@ -54,6 +58,7 @@ class View(NamedTuple):
     awake: Flags
     context: Numbers
     repeats: Numbers | None = None
+    age_ticks: Numbers | None = None
     lyapunov: Array | None = None
 
 
@@ -197,8 +202,8 @@ class Gate:
         self._contradicted = np.where(contradicted, self._contradicted + 1, 0)
         alarm = (self._doubts >= DOUBTS) | (self._contradicted >= CONTRADICTIONS)
         self.unknown = alarm.copy()
-        if self.safe and view.repeats is not None:
-            self.stuck = self.stuck | (view.repeats >= REPEATS)
+        if self.safe and view.repeats is not None and view.age_ticks is not None:
+            self.stuck = self.stuck | ((view.repeats >= REPEATS) & (view.age_ticks <= FRESH_TICKS))
             alarm |= self.stuck.any(axis=1)
         if self.safe:
             alarm |= (view.offset_m > SAFE_OFFSET_M) | (view.upright < SAFE_UPRIGHT)

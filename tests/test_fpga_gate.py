@@ -184,9 +184,11 @@ def test_a_lyapunov_value_above_its_level_is_danger() -> None:
 def test_a_stuck_sensor_is_left_out_and_the_others_come_on() -> None:
     still = view(0.1, np.zeros((2, len(FEATURES))))
     repeats = np.zeros((2, 5), np.int64)
-    repeats[1, 2] = REPEATS
+    repeats[1, 2] = repeats[0, 2] = REPEATS
+    age = np.full((2, 5), 10)
+    age[0, 2] = 500
     gate = Gate(Static(2))
-    wanted, force = gate.decide(still._replace(repeats=repeats))
+    wanted, force = gate.decide(still._replace(repeats=repeats, age_ticks=age))
     np.testing.assert_array_equal(wanted | force, [[1, 0, 1, 0, 0], [1, 1, 0, 1, 1]])
     wanted, force = gate.decide(still._replace(time_s=9.0))
     assert not (wanted | force)[1, 2]

@@ -61,7 +61,7 @@ def draw(found: dict[str, Result], sweep: list[str], statics: list[str], path: P
     low.plot(fabric, places + 0.2, "|", color="white", markersize=14, markeredgewidth=3)
     low.plot(fabric, places + 0.2, "|", color=_STATIC, markersize=14, markeredgewidth=1.5, label="gate, fabric alone")
     right.legend(frameon=False, fontsize=8)
-    low.legend(frameon=False, fontsize=8)
+    low.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
     for panel in (left, right, low):
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)

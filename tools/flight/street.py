@@ -254,7 +254,8 @@ class StreetSenses:
         upright = 1 - 2 * float(state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2)
         off = np.array([float(np.linalg.norm(position - target))])
         repeats = np.array([[device.read(offset("REPEATS", 0, path)) for path in range(len(PATHS))]])
-        view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats)
+        age = np.array([[device.read(offset("STATE", 0, path)) & 0xFFFF for path in range(len(PATHS))]])
+        view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats, age)
         gate, force = self._gate.decide(view)
         if self._gated:
             for name, flags in (("GATE", gate), ("FORCE", force)):

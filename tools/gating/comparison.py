@@ -99,6 +99,7 @@ class Several:
                         view.awake[part],
                         view.context[part],
                         None if view.repeats is None else view.repeats[part],
+                        None if view.age_ticks is None else view.age_ticks[part],
                     )
                 )
             )

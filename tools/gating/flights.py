@@ -229,6 +229,7 @@ class Flights:
                     awake=fleet.awake,
                     context=context,
                     repeats=np.stack([path.repeats for path in fleet.paths], axis=-1),
+                    age_ticks=np.stack([path.age for path in fleet.paths], axis=-1),
                 )
                 gate, force = decider.decide(view)
                 fleet.gate = gate if healthy is None else np.where(healthy[:, None], gate, fleet.gate)
