@@ -172,7 +172,8 @@ class StreetSenses:
         """Begins anew: the next state is known, as at take-off."""
         device = self._device
         device.write(offset("CONTROL"), 1)
-        device.write(offset("TICK_CYCLES"), self._cycles)
+        while device.read(offset("TICK_CYCLES")) != self._cycles:  # the reset lasts a few cycles
+            device.write(offset("TICK_CYCLES"), self._cycles)
         configure(device, STREET_SENSORS, STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION)
         device.write(offset("DWELL"), DWELL_TICKS)
         load(device, self._file.words)
