@@ -172,7 +172,7 @@ class StreetSenses:
         """Begins anew: the next state is known, as at take-off."""
         device = self._device
         device.write(offset("CONTROL"), 1)
-        while device.read(offset("TICK_CYCLES")) != self._cycles:  # the reset lasts a few cycles
+        for _ in range(8):  # the reset lasts some cycles more, in which nothing can be written
             device.write(offset("TICK_CYCLES"), self._cycles)
         configure(device, STREET_SENSORS, STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION)
         device.write(offset("DWELL"), DWELL_TICKS)
