@@ -18,7 +18,7 @@ COMMANDS = {
     "info": "Show a policy file's card, and check the file.",
     "train": "Train a policy.",
     "export": "Turn a policy file into C source, or RAPTOR's published weights into a policy file.",
-    "fpga": "Test and synthesise the RTL of the gated sensing paths.",
+    "fpga": "Test, synthesise and build the RTL of the gated sensing paths; train their gate.",
     "bench": "Measure, against the published systems, and against what was asked.",
 }
 
