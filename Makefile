@@ -52,6 +52,7 @@ bench: .venv/installed
 	$(BIN)/haltere bench adaptation --full --json tests/records/adaptation.json --picture tests/records/adaptation.png
 	$(BIN)/haltere bench limits --full --json tests/records/limits.json
 	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
+	$(BIN)/haltere bench gating --full --json tests/records/gating.json --picture tests/records/gating.png
 	$(BIN)/haltere bench flight --full --json tests/records/flight.json
 	$(BIN)/python -m haltere.tools.bench.readme
 

@@ -116,16 +116,26 @@ SENSORS: tuple[Sensor, ...] = (
 radar of 1 cm."""
 
 
-def configure(device: Device, sensors: tuple[Sensor, ...] = SENSORS, acceleration_noise_m_s2: float = 3.0) -> None:
+def configure(
+    device: Device,
+    sensors: tuple[Sensor, ...] = SENSORS,
+    acceleration_noise_m_s2: float = 3.0,
+    prediction_information: tuple[int, int] = (PREDICTION_INFORMATION, PREDICTION_INFORMATION),
+) -> None:
     """Writes calibration, gains, weights, delays and limits of all paths.
 
     Args:
       device: any.
       sensors: one a path, in the paths' order.
       acceleration_noise_m_s2: standard deviation of the IMU's error over one tick, vibration and tilt included.
+      prediction_information: weights of the fused prediction's position and velocity, 0 to 65535: the greater, the
+        more slowly the fused state follows the paths.
     Raises:
       ConfigError: a value does not fit its register.
     """
+    for weight in prediction_information:
+        if not 0 <= weight <= 0xFFFF:
+            raise ConfigError(f"prediction_information is {weight}; it must be 0 to 65535")
     for index, (path, sensor) in enumerate(zip(PATHS, sensors, strict=True)):
         for place, axis in enumerate(path.axes):
             for channel, scale in enumerate(sensor.calibration[place]):
@@ -145,7 +155,7 @@ def configure(device: Device, sensors: tuple[Sensor, ...] = SENSORS, acceleratio
             if index != IMU:
                 _weigh(device, index, axis, gains)
         for column in range(6 if index == IMU else 0):
-            device.write(offset("FUSION", 8 * index + column), PREDICTION_INFORMATION)
+            device.write(offset("FUSION", 8 * index + column), prediction_information[column // 3])
         device.write(offset("FUSION", 8 * index + 6), round(sensor.delay_s * TICK_RATE_HZ))
         age, nis = round(sensor.silence_s * TICK_RATE_HZ), round(sensor.nis_max * (1 << NIS_BITS))
         device.write(offset("FUSION", 8 * index + 7), min(nis, 0xFFFF) << 16 | age)

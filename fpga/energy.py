@@ -63,6 +63,7 @@ class Constants:
       clock_j, data_j: of one flip-flop in one cycle: its clock's; and its data's while the filter works.
       static_w: of all that cannot be switched off.
       flip_flops: on each path's clock.
+      always_on: flip-flops without a gate that belong to no path: fuser, registers, counters, classifier.
       sensors: by path; None where no power is known.
     """
 
@@ -70,15 +71,23 @@ class Constants:
     data_j: Value
     static_w: Value
     flip_flops: tuple[int, ...]
+    always_on: int
     sensors: tuple[SensorPower | None, ...]
 
 
 @dataclass(frozen=True)
 class PathUse:
-    """What one path did: cycles in which its clock ran, and samples that it filtered."""
+    """What one path did.
+
+    Attributes:
+      active_cycles: in which its clock ran.
+      samples: that it filtered.
+      measuring_s: time for which its sensor measured; None: as long as the clock ran.
+    """
 
     active_cycles: int
     samples: int
+    measuring_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +127,7 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the constants {file}: {error}") from error
     flip_flops = _table(table, "flip_flops")
-    counts = []
-    for path in PATHS:
-        count = flip_flops.get(path.name)
-        if not isinstance(count, int) or count < 0:
-            raise ConfigError(f"flip_flops.{path.name} is {count!r}; it must be a whole number of 0 or more")
-        counts.append(count)
+    counts = [_count(flip_flops, path.name) for path in PATHS]
     sensors = table.get("sensors", {})
     unknown = set(sensors) - {path.name for path in PATHS}
     if unknown:
@@ -133,6 +137,7 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
         data_j=_value(_table(table, "data_j_per_flip_flop_cycle"), "data_j_per_flip_flop_cycle"),
         static_w=_value(_table(table, "static_w"), "static_w"),
         flip_flops=tuple(counts),
+        always_on=_count(flip_flops, "always_on"),
         sensors=tuple(_sensor(sensors, path.name) for path in PATHS),
     )
 
@@ -179,7 +184,10 @@ def estimate(constants: Constants, uses: Sequence[PathUse], cycles: int, clock_h
         data += constants.data_j.times(constants.flip_flops[index] * working)
         power = constants.sensors[index]
         if power:
-            sensors += power.measure_w.times(awake_s) + power.standby_w.times(time_s - awake_s)
+            on_s = awake_s if use.measuring_s is None else use.measuring_s
+            if not 0 <= on_s <= time_s * (1 + 1e-9):
+                raise ConfigError(f"{PATHS[index].name} measured for {on_s:g} s; it must be 0 to {time_s:g} s")
+            sensors += power.measure_w.times(on_s) + power.standby_w.times(max(time_s - on_s, 0.0))
     uncounted = tuple(path.name for path, power in zip(PATHS, constants.sensors, strict=True) if power is None)
     return Energy(sensors, constants.static_w.times(time_s), clock, data, uncounted)
 
@@ -203,6 +211,13 @@ def _table(table: dict[str, Any], name: str) -> dict[str, Any]:
     if not found.get("source"):
         raise ConfigError(f"{name}.source is missing: every constant says where it is from")
     return found
+
+
+def _count(table: dict[str, Any], name: str) -> int:
+    count = table.get(name)
+    if not isinstance(count, int) or count < 0:
+        raise ConfigError(f"flip_flops.{name} is {count!r}; it must be a whole number of 0 or more")
+    return count
 
 
 def _value(entry: Any, name: str) -> Value:

@@ -15,6 +15,9 @@ ID = 0x4341524D
 VERSION = 0x0001_0000
 """Major version in the upper half: a driver refuses another one."""
 
+COUNT_BITS = 24
+"""Counters of events wrap at this width; those of cycles have 64 bits, that of ticks 32."""
+
 HEADER = Path(__file__).parent / "rtl" / "registers.vh"
 
 
@@ -50,11 +53,11 @@ MAP = (
     Register("SUGGESTION", 0x01C, "r", "suggested paths [4:0], context [11:8], context is known [16]", 0x1F),
     Register("TICK_CYCLES", 0x020, "rw", "clock cycles of a 2 ms tick", 200_000),
     Register("TICKS", 0x024, "r", "ticks since reset"),
-    Register("OVERRUNS", 0x028, "r", "ticks lost because the one before was still in work"),
+    Register("OVERRUNS", 0x028, "r", "ticks lost because the one before was still in work, 24 bits"),
     Register("DWELL", 0x02C, "rw", "ticks that a path stays as it is before GATE may change it, 16 bits", 50),
     Register("WATCHDOG", 0x030, "rw", "ticks without a heartbeat until everything is on, 16 bits; 0: always on", 50),
     Register("HEARTBEAT", 0x034, "w", "any value: software lives"),
-    Register("EXPIRIES", 0x038, "r", "times that the watchdog has expired"),
+    Register("EXPIRIES", 0x038, "r", "times that the watchdog has expired, 24 bits"),
     Register("RELOAD", 0x03C, "w", "at the next tick: paths [4:0] reload from the fuser, bit 8: the fuser from SEED"),
     Register("CYCLES_LO", 0x040, "r", "clock cycles since reset; copies the upper half"),
     Register("CYCLES_HI", 0x044, "r", "upper half, as it was when the lower was read"),
@@ -70,7 +73,7 @@ MAP = (
     Register("HYSTERESIS", 0x0CC, "rw", "classifications running that a context must win, 8 bits", 3),
     Register("BEST", 0x0D0, "r", "class of the greatest score"),
     Register("MARGIN", 0x0D4, "r", "greatest score minus the second greatest"),
-    Register("CLASSIFIED", 0x0D8, "r", "classifications since reset"),
+    Register("CLASSIFIED", 0x0D8, "r", "classifications since reset, 24 bits"),
     Register("MASK", 0x100, "rw", "paths that each of 16 contexts needs", 0x1F, 16),
     Register("FEATURE", 0x140, "rw", "16 features, int8, four to a word, feature 0 lowest", count=4),
     Register("BIAS", 0x200, "rw", "int24 biases of 32 hidden units and 16 classes", count=48),
@@ -96,11 +99,11 @@ PATH_MAP = (
     Register("PRECISION", 0x090, "rw", "inverse variance of the innovation, Q10, 25 bits", count=3),
     Register("ACTIVE_LO", 0x100, "r", "cycles in which the path's clock ran; copies the upper half"),
     Register("ACTIVE_HI", 0x104, "r", "upper half, as it was when the lower was read"),
-    Register("SAMPLES", 0x108, "r", "samples that were filtered"),
-    Register("DROPPED", 0x10C, "r", "samples that came while gated or were queued at a reload"),
-    Register("OVERFLOWS", 0x110, "r", "samples that found the queue full"),
-    Register("REJECTED", 0x114, "r", "samples with the code 0x8000 in a channel"),
-    Register("SWITCHES", 0x118, "r", "times that the path was switched on or off"),
+    Register("SAMPLES", 0x108, "r", "samples that were filtered, 24 bits"),
+    Register("DROPPED", 0x10C, "r", "samples that came while gated or were queued at a reload, 24 bits"),
+    Register("OVERFLOWS", 0x110, "r", "samples that found the queue full, 24 bits"),
+    Register("REJECTED", 0x114, "r", "samples with the code 0x8000 in a channel, 24 bits"),
+    Register("SWITCHES", 0x118, "r", "times that the path was switched on or off, 24 bits"),
     Register(
         "STATE", 0x11C, "r", "valid [31], awake [30], usable [29], consistent [28], queued [19:16], age in ticks [15:0]"
     ),

@@ -133,6 +133,7 @@ class World:
         if self.config.ground:
             plane = self._client.createCollisionShape(self._client.GEOM_PLANE)
             self._ground = self._client.createMultiBody(0, plane)
+        self._boxes: list[int] = []
         self._body = Quadrotor(self._client, vehicle)
         self._drag = vehicle.linear_drag
         if not self._drag.any() and not self.config.weather.still:
@@ -262,6 +263,16 @@ class World:
         at = None if at_body_m is None else np.asarray(at_body_m, np.float64)
         self._poke = (np.asarray(impulse_world_n_s, np.float64), at)
 
+    def build(self, low_world_m: Numbers, high_world_m: Numbers) -> None:
+        """Builds a box that stays; to touch it is a crash.
+
+        Args:
+          low_world_m, high_world_m: (3,) corners, m.
+        """
+        low, high = np.asarray(low_world_m, np.float64), np.asarray(high_world_m, np.float64)
+        shape = self._client.createCollisionShape(self._client.GEOM_BOX, halfExtents=(0.5 * (high - low)).tolist())
+        self._boxes.append(self._client.createMultiBody(0, shape, -1, (0.5 * (low + high)).tolist()))
+
     def drop_payload(self) -> None:
         """Drops the payload now; without one it does nothing."""
         if self._loaded:
@@ -321,7 +332,9 @@ class World:
             self._poke = None
         self._client.stepSimulation()
         self._tick += 1
-        if self._ground is not None:
+        if any(self._client.getContactPoints(self._body.body, box) for box in self._boxes):
+            self.status = Status.CRASHED
+        elif self._ground is not None:
             self._judge_contact(float(rotation[2, 2]), float(np.linalg.norm(velocity)))
 
     def _judge_contact(self, upright: float, speed_before_m_s: float) -> None:

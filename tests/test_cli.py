@@ -34,6 +34,10 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["info"], "golden"),
         (["fpga", "test"], "--coverage"),
         (["fpga", "synth"], "XC7Z020"),
+        (["fpga", "build"], "--board"),
+        (["fpga", "energy"], "--constants"),
+        (["fpga", "train"], "--seeds"),
+        (["bench", "gating"], "--constants"),
     ],
 )
 def test_help_teaches(command: list[str], teaches: str) -> None:

@@ -54,9 +54,7 @@ def test_the_design_fits_and_its_gates_are_the_only_cells_on_the_clock() -> None
     assert (found.bufgce, found.latches) == (synthesis.GATES, 0)
     # Half a block RAM for each path's configuration and one for reading back, where look-up tables would take 350.
     assert found.bram36 <= 5
-    assert max(found.used().values()) < 0.25
-    if found.faults():
-        pytest.xfail(f"{found.faults()[0]}")
+    assert found.faults() == []
 
 
 @pytest.mark.slow

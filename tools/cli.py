@@ -19,7 +19,7 @@ COMMANDS = {
     "train": "Train a policy.",
     "export": "Turn a policy file into C source, or RAPTOR's published weights into a policy file.",
     "certify": "Prove or disprove what a hybrid controller's file says of its Lyapunov function.",
-    "fpga": "Test and synthesise the RTL of the gated sensing paths.",
+    "fpga": "Test, synthesise and build the RTL of the gated sensing paths; train their gate.",
     "bench": "Measure, against the published systems, and against what was asked.",
 }
 

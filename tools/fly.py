@@ -23,6 +23,22 @@ def _worn(text: str | None) -> tuple[int, float] | None:
         raise ConfigError(f"--worn-propeller {text}: expected ROTOR:EFFICIENCY, as in 0:0.7") from error
 
 
+def _street(world: str, weather: str, fpga: str | None) -> tuple[str, ...] | None:
+    from haltere.tools.flight.street import BOARDS, weather_plan
+
+    if world not in ("field", "street"):
+        raise ConfigError(f"--world {world!r}: the worlds are field and street")
+    if world == "field":
+        if fpga is not None or weather != "clear":
+            raise ConfigError("--weather and --fpga belong to --world street: the open field has neither")
+        return None
+    if fpga not in BOARDS:
+        raise ConfigError(
+            f"--world street needs --fpga {' or --fpga '.join(BOARDS)}: there is no other estimator, not {fpga!r}"
+        )
+    return weather_plan(weather)
+
+
 def fly(
     vehicle: Annotated[str, typer.Option(help="A shipped vehicle, or your own TOML file.")] = "crazyflie",
     trajectory: Annotated[
@@ -61,6 +77,21 @@ def fly(
     kill_runtime: Annotated[
         float | None, typer.Option(help="Kill the runtime (SIGKILL) after so many seconds.")
     ] = None,
+    world: Annotated[
+        str, typer.Option(help="field, or street: between houses, with five sensors in --weather.")
+    ] = "field",
+    weather: Annotated[
+        str,
+        typer.Option(
+            help="Of the street: clear, fog, rain, snow, night, 'bare ground', 'no GPS', vibration, fast or dust "
+            "(which the gate does not know); several, as in clear,fog,night, come in turn."
+        ),
+    ] = "clear",
+    fpga: Annotated[
+        str | None,
+        typer.Option(help="Of the street: sim (golden model of the gated paths) or rtl (the verilated design)."),
+    ] = None,
+    constants: Annotated[Path | None, typer.Option(help="Of the street's energy model: a TOML file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of log, picture and video.")] = Path("runs/fly"),
     video: Annotated[bool, typer.Option("--video", help="Write an MP4 as well.")] = False,
 ) -> None:
@@ -69,6 +100,7 @@ def fly(
     Three processes and a simulated serial line; the same bytes as on the board. Ends with a table, a log
     (MCAP: opens in Foxglove, PlotJuggler, Rerun), and a picture.
     """
+    from haltere.tools.flight.gating_log import gating_summary
     from haltere.tools.flight.plan import FlightPlan, fly_plan
     from haltere.tools.flight.stack import BLACK_BOX
     from haltere.tools.flight.summary import as_table, summarise, write_summary
@@ -93,6 +125,9 @@ def fly(
         throw_m_s=throw,
         throw_tilt_deg=tilt,
         kill_runtime_s=kill_runtime,
+        street=_street(world, weather, fpga),
+        board=fpga or "sim",
+        constants=constants,
     )
     console = Console()
     with Progress(console=console, transient=True) as bar:
@@ -103,12 +138,19 @@ def fly(
             lambda time_s, total: bar.update(task, completed=time_s, total=total, description="flying"),
         )
     numbers = summarise(outcome, length, output / BLACK_BOX, plan.settling_s)
+    if outcome.gating is not None:
+        numbers |= gating_summary(outcome.gating)
     console.print(as_table(numbers, f"{flown.name}, {trajectory}, {link}"))
     write_summary(numbers, output / "summary.json")
     from haltere.sim.picture import write_picture  # takes seconds to import: not before the flight
 
     made = ["flight.mcap", "summary.json", "flight.png"]
     write_picture(outcome.flight, output / "flight.png")
+    if outcome.gating is not None:
+        from haltere.tools.flight.gating_picture import draw_gating
+
+        draw_gating(outcome.gating, outcome.flight, output / "gates.png")
+        made.append("gates.png")
     if video:
         from haltere.sim.video import write_video
 

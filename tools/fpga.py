@@ -1,4 +1,4 @@
-"""`haltere fpga`: tests and synthesis of the RTL."""
+"""`haltere fpga`: tests, synthesis and bitstream of the RTL, energy of the paths, training of the gate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Option(help="Folder of builds and logs.")]
 
 @fpga.callback()
 def _fpga() -> None:
-    """Test and synthesise the RTL of the gated sensing paths."""
+    """Test, synthesise and build the RTL of the gated sensing paths; train their gate."""
 
 
 @fpga.command("test")
@@ -100,3 +100,69 @@ def synth(
         console.print(f"[red]{fault}[/]", highlight=False)
     if faults:
         raise typer.Exit(1)
+
+
+@fpga.command("build")
+def make_bitstream(
+    board: Annotated[str, typer.Option(help="pynq-z2, kv260 or zcu104.")],
+    folder: Annotated[Path, typer.Option(help="Of the build.")] = Path("build/bitstream"),
+    clock: Annotated[float, typer.Option(help="Of the fabric, MHz.")] = 100.0,
+    board_files: Annotated[bool, typer.Option(help="Vivado has the board's files.")] = True,
+) -> None:
+    """Make the bitstream with Vivado (its scripts have never been run); without Vivado, say what to do."""
+    from haltere.fpga import bitstream
+
+    bit, description = bitstream.build(board, folder, clock, board_files)
+    Console().print(f"wrote {bit} and {description}", highlight=False)
+
+
+@fpga.command()
+def energy(
+    constants: Annotated[Path | None, typer.Option(help="TOML file, laid out as the shipped energy.toml.")] = None,
+    clock: Annotated[float, typer.Option(help="Of the fabric, MHz.", min=0.64)] = 100.0,
+) -> None:
+    """Show what sensors, clocks and data of each path take, with bounds, and what sleeping saves."""
+    from haltere.fpga.energy import CONSTANTS, PathUse, Value, estimate, load_constants
+    from haltere.fpga.paths import PATHS
+    from haltere.fpga.street import STREET_SENSORS
+
+    console, used, second = Console(), load_constants(constants or CONSTANTS), round(clock * 1e6)
+
+    def cell(value: Value, scale: float) -> str:
+        return f"{scale * value.value:.3g} ({scale * value.low:.3g} to {scale * value.high:.3g})"
+
+    table = Table("path", "sensor, W", "asleep, W", "clocks, mW", "data, mW")
+    for number, path in enumerate(PATHS):
+        uses = [
+            PathUse(second if number == other else 0, round(STREET_SENSORS[other].rate_hz) if number == other else 0)
+            for other in range(len(PATHS))
+        ]
+        found, power = estimate(used, uses, second, clock * 1e6), used.sensors[number]
+        sensor = ("not known", "not known") if power is None else (cell(power.measure_w, 1), cell(power.standby_w, 1))
+        table.add_row(path.name, *sensor, cell(found.clock, 1e3), cell(found.data, 1e3))
+    console.print(table)
+    console.print(f"static, which nothing saves: {cell(used.static_w, 1)} W", highlight=False)
+
+
+@fpga.command("train")
+def train_networks(
+    output: Annotated[Path, typer.Option(help="Folder of the ONNX files.")] = Path("runs/gate"),
+    seeds: Annotated[int, typer.Option(help="Flights of each context; a multiple of 8.", min=8)] = 16,
+) -> None:
+    """Train the gate's networks on flights through the street (some minutes), and write them as ONNX."""
+    from haltere.policies.zoo.shipped import FOUNDATION
+    from haltere.sim.vehicle import load_vehicle
+    from haltere.tools.bench.contestants import load_student
+    from haltere.tools.bench.foundation import as_plant
+    from haltere.tools.gating.flights import Flights
+    from haltere.tools.gating.training import train_gate
+
+    if seeds % 8:
+        raise ConfigError(f"--seeds {seeds}: it must be a multiple of 8")
+    output.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    flights = Flights(as_plant([load_vehicle("x500")]), load_student(FOUNDATION))
+    with console.status("training") as spinner:
+        shares = train_gate(flights, output, seeds, spinner.update)
+    for name, share in shares.items():
+        console.print(f"{name}: {100 * share:.2f} %", highlight=False)

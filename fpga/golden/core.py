@@ -19,6 +19,25 @@ from haltere.fpga.golden.words import WordMemory
 from haltere.fpga.paths import ALL_PATHS, IMU, PATHS
 
 
+def decode(memory: WordMemory) -> tuple[list[kalman.FilterConfig], fuser.FuserConfig]:
+    """Returns the paths' configurations and the fuser's, from their words."""
+    configs = []
+    for index, path in enumerate(PATHS):
+        axes = len(path.axes)
+        matrix = np.array(memory.signed("CALIBRATION", 24, 25, index), np.int64).reshape(3, 8)
+        rows = (("OFFSET", 32), ("GAIN_POSITION", 25), ("GAIN_VELOCITY", 25), ("PRECISION", 25))
+        rest = [np.array(memory.signed(name, axes, bits, index), np.int64) for name, bits in rows]
+        configs.append(kalman.FilterConfig(matrix[:axes, : path.channels], *rest))
+    rows_ = np.array(memory.signed("FUSION", 40, 33), np.int64).reshape(len(PATHS), 8)
+    return configs, fuser.FuserConfig(
+        information_position=rows_[:, 0:3] & 0xFFFF,
+        information_velocity=rows_[:, 3:6] & 0xFFFF,
+        delay=rows_[:, 6],
+        age_max=rows_[:, 7] & 0xFFFF,
+        nis_max=rows_[:, 7] >> 16,
+    )
+
+
 class Core:
     """Everything but the bus.
 
@@ -102,22 +121,7 @@ class Core:
             path.work(self._configs[index], self.fuser.velocity_step[axes], fused, moved)
 
     def _configure(self) -> None:
-        memory = self.memory
-        self._configs = []
-        for index, path in enumerate(PATHS):
-            axes = len(path.axes)
-            matrix = np.array(memory.signed("CALIBRATION", 24, 25, index), np.int64).reshape(3, 8)
-            rows = (("OFFSET", 32), ("GAIN_POSITION", 25), ("GAIN_VELOCITY", 25), ("PRECISION", 25))
-            rest = [np.array(memory.signed(name, axes, bits, index), np.int64) for name, bits in rows]
-            self._configs.append(kalman.FilterConfig(matrix[:axes, : path.channels], *rest))
-        rows_ = np.array(memory.signed("FUSION", 40, 33), np.int64).reshape(len(PATHS), 8)
-        self._fusion = fuser.FuserConfig(
-            information_position=rows_[:, 0:3] & 0xFFFF,
-            information_velocity=rows_[:, 3:6] & 0xFFFF,
-            delay=rows_[:, 6],
-            age_max=rows_[:, 7] & 0xFFFF,
-            nis_max=rows_[:, 7] >> 16,
-        )
+        self._configs, self._fusion = decode(self.memory)
         self.stale = False
 
     def classify(self) -> None:

@@ -12,6 +12,7 @@ from haltere.fpga.paths import ALL_PATHS, PATHS, TICK_RATE_HZ
 from haltere.fpga.registers import offset
 
 _MEMORY_START = 0x100
+_COUNT = (1 << registers.COUNT_BITS) - 1
 
 
 class GoldenDevice:
@@ -86,10 +87,10 @@ class GoldenDevice:
             "STATUS": lambda: core.governor.awake | core.governor.expired << 8,
             "SUGGESTION": lambda: core.suggestion.mask | core.suggestion.context << 8 | core.suggestion.known << 16,
             "TICKS": lambda: core.ticks,
-            "EXPIRIES": lambda: core.governor.expiries,
+            "EXPIRIES": lambda: core.governor.expiries & _COUNT,
             "BEST": lambda: core.best,
             "MARGIN": lambda: core.margin,
-            "CLASSIFIED": lambda: core.classified,
+            "CLASSIFIED": lambda: core.classified & _COUNT,
         }
         self._readers.update({offset(name): reader for name, reader in words.items()})
         self._map_pair(offset("CYCLES_LO"), lambda: core.cycles)
@@ -100,11 +101,11 @@ class GoldenDevice:
     def _map_path(self, path: int) -> None:
         core, bit = self.core, 1 << path
         words: dict[str, Callable[[], int]] = {
-            "SAMPLES": lambda: int(core.paths[path].state.samples),
-            "DROPPED": lambda: core.paths[path].dropped,
-            "OVERFLOWS": lambda: core.paths[path].overflows,
-            "REJECTED": lambda: int(core.paths[path].state.rejected),
-            "SWITCHES": lambda: core.governor.switches[path],
+            "SAMPLES": lambda: int(core.paths[path].state.samples) & _COUNT,
+            "DROPPED": lambda: core.paths[path].dropped & _COUNT,
+            "OVERFLOWS": lambda: core.paths[path].overflows & _COUNT,
+            "REJECTED": lambda: int(core.paths[path].state.rejected) & _COUNT,
+            "SWITCHES": lambda: core.governor.switches[path] & _COUNT,
             "STATE": lambda: (
                 int(core.paths[path].state.valid) << 31
                 | bool(core.governor.awake & bit) << 30

@@ -131,6 +131,8 @@ def _weights(information: Words, consistent: Flags) -> Words:
 def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...], awake: Flags) -> FuserState:
     """Takes the usable paths' states in, records the result and works out each path's displacement.
 
+    The history is written in place: the state that is handed in is not to be used again.
+
     Args:
       config: weights, delays and limits.
       state: after `predict`.
@@ -163,7 +165,7 @@ def fuse(config: FuserConfig, state: FuserState, paths: tuple[FilterState, ...],
     )
 
     now = np.concatenate([new_position, new_velocity], axis=-1)
-    history = state.history.copy()
+    history = state.history
     np.put_along_axis(history, state.entry[..., None, None], now[..., None, :], axis=-2)
     delay = np.minimum(config.delay, state.filled[..., None])
     past = np.take_along_axis(history, ((state.entry[..., None] - delay) % HISTORY)[..., None], axis=-2)

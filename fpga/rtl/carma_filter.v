@@ -37,8 +37,8 @@ module carma_filter #(
     output reg  [           15:0] age,
     output reg  [           23:0] nis,
     output reg  [           31:0] nis_sum,
-    output reg  [           31:0] samples,
-    output reg  [           31:0] rejected,
+    output reg  [           23:0] samples,
+    output reg  [           23:0] rejected,
     output reg  [           15:0] repeats
 );
 
@@ -186,18 +186,24 @@ module carma_filter #(
         end
     end
 
+    // The two sums are emptied by their flip-flops' reset, which costs no look-up tables.
+    always @(posedge clk) begin
+        if (reset || state == FETCH || state == CORRECT_VELOCITY) sum <= 0;
+        else if (state == CALIBRATE_ADD) sum <= sum + product[51:0];
+        if (reset || state == FETCH) sample_nis <= 0;
+        else if (state == ACCUMULATE) sample_nis <= sample_nis + {2'd0, axis_nis};
+    end
+
     always @(posedge clk) begin
         if (reset) begin
             state <= IDLE;
             axis <= 0;
             channel <= 0;
             remaining <= 0;
-            sum <= 0;
             measured <= 0;
             relative <= 0;
             residual <= 0;
             surprise <= 0;
-            sample_nis <= 0;
             previous <= 0;
             channels <= 0;
             valid <= 0;
@@ -240,8 +246,6 @@ module carma_filter #(
                 FETCH: begin
                     axis <= 0;
                     channel <= 0;
-                    sum <= 0;
-                    sample_nis <= 0;
                     for (m = 0; m < CHANNELS; m = m + 1)
                         channels[m*24+:24] <= {{8{sample[m*16+15]}}, sample[m*16+:16]};
                     state <= remaining == 0 ? IDLE : CHECK;
@@ -252,7 +256,7 @@ module carma_filter #(
                     if (sample != previous) repeats <= 0;
                     else if (repeats != 16'hffff) repeats <= repeats + 16'd1;
                     if (any_invalid) begin
-                        rejected <= rejected + 32'd1;
+                        rejected <= rejected + 24'd1;
                         state <= FETCH;
                     end else state <= RATES != 0 ? RATE_MULTIPLY : CALIBRATE_MULTIPLY;
                 end
@@ -264,7 +268,6 @@ module carma_filter #(
                 end
                 CALIBRATE_MULTIPLY: state <= CALIBRATE_ADD;
                 CALIBRATE_ADD: begin
-                    sum <= sum + product[51:0];
                     channel <= channel + 3'd1;
                     state <= last_channel ? OFFSET : CALIBRATE_MULTIPLY;
                 end
@@ -285,19 +288,15 @@ module carma_filter #(
                     state <= SCALE;
                 end
                 SCALE: state <= ACCUMULATE;
-                ACCUMULATE: begin
-                    sample_nis <= sample_nis + {2'd0, axis_nis};
-                    state <= CORRECT_POSITION;
-                end
+                ACCUMULATE: state <= CORRECT_POSITION;
                 CORRECT_POSITION: state <= CORRECT_VELOCITY;
                 default: begin
                     axis <= axis + 2'd1;
                     channel <= 0;
-                    sum <= 0;
                     if (last_axis) begin
                         valid <= 1'b1;
                         age <= 0;
-                        samples <= samples + 32'd1;
+                        samples <= samples + 24'd1;
                         nis <= nis + {{3{nis_error[24]}}, nis_error[24:4]};
                         nis_sum <= nis_sum + {8'd0, clamped_nis};
                         state <= FETCH;

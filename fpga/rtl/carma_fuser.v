@@ -175,6 +175,11 @@ module carma_fuser (
     integer j;
 
     always @(posedge clk) begin
+        if (reset || state == PRIOR) sum <= 0;
+        else if (state == ADD && counts) sum <= sum + {{2{product[50]}}, product};
+    end
+
+    always @(posedge clk) begin
         if (reset) begin
             state <= IDLE;
             path <= 0;
@@ -182,7 +187,6 @@ module carma_fuser (
             rate <= 0;
             entry <= 0;
             filled <= 0;
-            sum <= 0;
             information <= 0;
             past_address <= 0;
             position <= 0;
@@ -237,7 +241,6 @@ module carma_fuser (
                     state <= path == 3'd4 ? PRIOR : TRUST;
                 end
                 PRIOR: begin
-                    sum <= 0;
                     information <= {3'd0, config_data[15:0]};
                     path <= 3'd1;
                     state <= WEIGH;
@@ -245,7 +248,6 @@ module carma_fuser (
                 WEIGH: state <= ADD;
                 ADD: begin
                     if (counts) begin
-                        sum <= sum + {{2{product[50]}}, product};
                         information <= information + {3'd0, weight};
                     end
                     path <= path == 3'd4 ? 3'd0 : path + 3'd1;

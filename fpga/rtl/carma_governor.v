@@ -16,8 +16,8 @@ module carma_governor (
     output reg  [  4:0] woken,      // those that this tick switched on
     output reg          expired,
     output reg          expire_now, // one cycle
-    output reg  [ 31:0] expiries,
-    output reg  [159:0] switches    // 32 bits a path
+    output reg  [ 23:0] expiries,
+    output reg  [119:0] switches    // 24 bits a path
 );
 
     localparam [4:0] ALWAYS = 5'b00001; // the IMU
@@ -59,13 +59,13 @@ module carma_governor (
                 silence <= silence_next;
                 expired <= expired_next;
                 expire_now <= expired_next && !expired;
-                if (expired_next && !expired) expiries <= expiries + 32'd1;
+                if (expired_next && !expired) expiries <= expiries + 24'd1;
                 awake <= awake_next;
                 woken <= awake_next & ~awake;
                 for (i = 0; i < 5; i = i + 1) begin
                     if (awake_next[i] != awake[i]) begin
                         since[i*16+:16] <= 16'd0;
-                        switches[i*32+:32] <= switches[i*32+:32] + 32'd1;
+                        switches[i*24+:24] <= switches[i*24+:24] + 24'd1;
                     end else if (since[i*16+:16] != 16'hffff) since[i*16+:16] <= since[i*16+:16] + 16'd1;
                 end
             end

@@ -18,8 +18,8 @@ module carma_intake #(
 
     output wire             push,
     output wire [WIDTH-1:0] push_data,
-    output reg  [     31:0] dropped,
-    output reg  [     31:0] overflows
+    output reg  [     23:0] dropped,
+    output reg  [     23:0] overflows
 );
 
     // A sensor cannot be stalled, so ready is low only for the one cycle in which software injects.
@@ -35,8 +35,8 @@ module carma_intake #(
             dropped   <= 0;
             overflows <= 0;
         end else begin
-            dropped   <= dropped + {31'd0, offered && !awake} + {31'd0, drain};
-            overflows <= overflows + {31'd0, offered && awake && full};
+            dropped   <= dropped + {23'd0, offered && !awake} + {23'd0, drain};
+            overflows <= overflows + {23'd0, offered && awake && full};
         end
     end
 

@@ -44,7 +44,7 @@ module carma_path #(
     input  wire                   bus_read,
     input  wire [           31:0] bus_write_data,
     output reg  [           31:0] bus_read_data,
-    input  wire [           31:0] switches,
+    input  wire [           23:0] switches,
     input  wire                   usable,
     input  wire                   consistent
 );
@@ -65,7 +65,8 @@ module carma_path #(
     wire [CHANNELS*16-1:0] push_data, head;
     wire [3:0] level;
     wire push, pop, drain, full;
-    wire [31:0] dropped, overflows, samples, rejected, nis_sum, active_low, active_high;
+    wire [23:0] dropped, overflows, samples, rejected;
+    wire [31:0] nis_sum, active_low, active_high;
     wire [15:0] repeats;
     wire [AXES*32-1:0] position, velocity, innovation;
     wire [5:0] config_address;
@@ -179,11 +180,11 @@ module carma_path #(
         case (bus_address[5:0])
             6'd0: bus_read_data <= active_low;
             6'd1: bus_read_data <= active_high;
-            6'd2: bus_read_data <= samples;
-            6'd3: bus_read_data <= dropped;
-            6'd4: bus_read_data <= overflows;
-            6'd5: bus_read_data <= rejected;
-            6'd6: bus_read_data <= switches;
+            6'd2: bus_read_data <= {8'd0, samples};
+            6'd3: bus_read_data <= {8'd0, dropped};
+            6'd4: bus_read_data <= {8'd0, overflows};
+            6'd5: bus_read_data <= {8'd0, rejected};
+            6'd6: bus_read_data <= {8'd0, switches};
             6'd7: bus_read_data <= {valid, awake, usable, consistent, 8'd0, level, age};
             6'd8: bus_read_data <= {8'd0, nis};
             6'd9: bus_read_data <= nis_sum;

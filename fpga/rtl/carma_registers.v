@@ -27,13 +27,13 @@ module carma_registers (
     input  wire [  4:0] awake,
     input  wire         expired,
     input  wire         expire_now,
-    input  wire [ 31:0] expiries,
+    input  wire [ 23:0] expiries,
 
     output reg  [ 31:0] tick_cycles,
     input  wire         tick,
     input  wire         tick_busy,
     input  wire [ 31:0] ticks,
-    input  wire [ 31:0] overruns,
+    input  wire [ 23:0] overruns,
     output reg  [  4:0] reload, // asked for since the last tick
     output reg          seed,
     output reg  [ 95:0] seed_position,
@@ -127,7 +127,7 @@ module carma_registers (
         .high_copy(cycles_high)
     );
 
-    reg [31:0] classifications;
+    reg [23:0] classifications;
     integer j;
 
     always @(posedge clk) begin
@@ -149,7 +149,7 @@ module carma_registers (
             masks <= {16{RESET_MASK[4:0]}};
             classifications <= 0;
         end else begin
-            if (classified) classifications <= classifications + 32'd1;
+            if (classified) classifications <= classifications + 24'd1;
             if (tick) begin
                 reload <= 0;
                 seed <= 1'b0;
@@ -199,10 +199,10 @@ module carma_registers (
             WORD_SUGGESTION: own <= {15'd0, known, 4'd0, context_, 3'd0, suggestion};
             WORD_TICK_CYCLES: own <= tick_cycles;
             WORD_TICKS: own <= ticks;
-            WORD_OVERRUNS: own <= overruns;
+            WORD_OVERRUNS: own <= {8'd0, overruns};
             WORD_DWELL: own <= {16'd0, dwell};
             WORD_WATCHDOG: own <= {16'd0, watchdog};
-            WORD_EXPIRIES: own <= expiries;
+            WORD_EXPIRIES: own <= {8'd0, expiries};
             WORD_CYCLES_LO: own <= cycles_low;
             WORD_CYCLES_HI: own <= cycles_high;
             WORD_POSITION: own <= position[31:0];
@@ -216,7 +216,7 @@ module carma_registers (
             WORD_HYSTERESIS: own <= {24'd0, hysteresis};
             WORD_BEST: own <= {28'd0, best};
             WORD_MARGIN: own <= margin;
-            WORD_CLASSIFIED: own <= classifications;
+            WORD_CLASSIFIED: own <= {8'd0, classifications};
             default: begin
                 if (bus_address[10:4] == WORD_MASK[10:4]) own <= {27'd0, masks[bus_address[3:0]*5+:5]};
             end

@@ -7,7 +7,7 @@ module carma_sequencer (
     input  wire [31:0] tick_cycles,
     output wire        tick,          // one cycle; a new tick begins
     output reg  [31:0] ticks,
-    output reg  [31:0] overruns,      // ticks that were due while the last one was still being worked
+    output reg  [23:0] overruns,      // ticks that were due while the last one was still being worked
     output wire        busy,
 
     output wire        start_imu,
@@ -43,7 +43,7 @@ module carma_sequencer (
         end else begin
             cycle <= due ? 32'd0 : cycle + 32'd1;
             if (tick) ticks <= ticks + 32'd1;
-            if (due && !tick) overruns <= overruns + 32'd1;
+            if (due && !tick) overruns <= overruns + 24'd1;
             case (state)
                 IDLE: if (tick) state <= IMU;
                 IMU: state <= IMU_WAIT;

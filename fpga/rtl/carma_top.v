@@ -62,7 +62,8 @@ module carma_top (
     wire [4:0] path_write, path_read;
     wire [23:0] bias;
     wire [31:0] fusion_data, weight_read_data;
-    wire [159:0] path_read_data, switches;
+    wire [159:0] path_read_data;
+    wire [119:0] switches;
     wire [5:0] bias_address, fusion_address;
     wire [9:0] weight_address;
     wire [7:0] weight;
@@ -70,7 +71,8 @@ module carma_top (
     wire [4:0] gate, force_on, awake, woken, reload_asked, inject, busy, valid, usable, consistent, suggestion;
     wire [15:0] dwell, watchdog;
     wire heartbeat, expired, expire_now;
-    wire [31:0] expiries, tick_cycles, ticks, overruns;
+    wire [23:0] expiries, overruns;
+    wire [31:0] tick_cycles, ticks;
     wire tick, tick_busy, start_imu, prepare, fuse, fuser_busy, start_paths, seed_asked;
     wire [95:0] seed_position, seed_velocity, position, velocity, velocity_step;
     wire [127:0] sample, features;
@@ -341,7 +343,7 @@ module carma_top (
         .bus_read(path_read[0]),
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[0+:32]),
-        .switches(switches[0+:32]),
+        .switches(switches[0+:24]),
         .usable(usable[0]),
         .consistent(consistent[0])
     );
@@ -382,7 +384,7 @@ module carma_top (
         .bus_read(path_read[1]),
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[32+:32]),
-        .switches(switches[32+:32]),
+        .switches(switches[24+:24]),
         .usable(usable[1]),
         .consistent(consistent[1])
     );
@@ -423,7 +425,7 @@ module carma_top (
         .bus_read(path_read[2]),
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[64+:32]),
-        .switches(switches[64+:32]),
+        .switches(switches[48+:24]),
         .usable(usable[2]),
         .consistent(consistent[2])
     );
@@ -464,7 +466,7 @@ module carma_top (
         .bus_read(path_read[3]),
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[96+:32]),
-        .switches(switches[96+:32]),
+        .switches(switches[72+:24]),
         .usable(usable[3]),
         .consistent(consistent[3])
     );
@@ -505,7 +507,7 @@ module carma_top (
         .bus_read(path_read[4]),
         .bus_write_data(bus_write_data),
         .bus_read_data(path_read_data[128+:32]),
-        .switches(switches[128+:32]),
+        .switches(switches[96+:24]),
         .usable(usable[4]),
         .consistent(consistent[4])
     );

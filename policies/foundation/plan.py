@@ -209,7 +209,9 @@ def _with_bases(file: Path) -> dict[str, Any]:
 
 
 def _over(under: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
-    both = {key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table}
+    both: dict[str, Any] = {
+        key: {**under[key], **table[key]} for key in ("teachers", "distil") if key in under and key in table
+    }
     return {**under, **table, **both}
 
 

@@ -12,3 +12,9 @@ POGOBOT = Path(__file__).with_name("pogobot.onnx")
 """The pogobot from apex to apex: the same."""
 WALKER = Path(__file__).with_name("walker.onnx")
 """The walker from impact to impact: the same."""
+GATE_PERCEPTRON = FOUNDATION.with_name("gate_perceptron.onnx")
+"""Which context the sensors see: one hidden layer. Its card has the losses, the novelty and the int8 words."""
+GATE_ATTENTION = FOUNDATION.with_name("gate_attention.onnx")
+"""The same from the last second."""
+GATE_LOSS = FOUNDATION.with_name("gate_loss.onnx")
+"""The position error to be expected with each subset of the paths."""

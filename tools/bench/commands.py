@@ -174,3 +174,20 @@ def hybrid(
     from haltere.tools.bench.hybrid import HybridBench
 
     run_bench("hybrid", HybridBench(policy, pogobot, walker), quick, seed, check, record, None)
+
+
+@bench.command()
+def gating(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    picture: Picture = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.", min=1)] = None,
+    constants: Annotated[Path | None, typer.Option(help="Of the energy model: a TOML file.")] = None,
+) -> None:
+    """Senses gated by context against everything on, static subsets and lots: energy, error, recognition."""
+    from haltere.fpga.energy import CONSTANTS
+    from haltere.tools.bench.gating import GatingBench
+
+    run_bench("gating", GatingBench(workers, constants or CONSTANTS), quick, seed, check, record, picture)

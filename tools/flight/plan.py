@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.recorder import Recorder
+from haltere.sim.senses.street import blind_alley
 from haltere.sim.sensors import SensorConfig, Sensors
 from haltere.sim.setpoint import Trajectory
 from haltere.sim.trajectory import make_trajectory
@@ -21,6 +23,7 @@ from haltere.tools.flight.fallback import fallback_options
 from haltere.tools.flight.link_uri import parse_link
 from haltere.tools.flight.simulate import Event, Outcome, Simulation, wire_delay_s
 from haltere.tools.flight.stack import BLACK_BOX, Stack, start_stack
+from haltere.tools.flight.street import StreetSenses, check_room
 
 REAL_TIME_PERIOD_S = 0.002
 STATE_PERIOD_S = 0.01
@@ -50,6 +53,10 @@ class FlightPlan:
       poke_m_s: how hard the blow is, m/s, along world x and y equally.
       throw_m_s: horizontal speed with which the vehicle is let go, m/s.
       throw_tilt_deg: roll with which it is let go, degrees.
+      street: contexts of a flight between houses, in turn, on the state that the simulated FPGA estimates; None: an
+        open field, and the state with noise.
+      board: of the simulated FPGA, `sim` or `rtl`.
+      constants: file of its energy model; None: the shipped one.
       kill_runtime_s: the runtime is killed (SIGKILL) at this time, s; None: never.
     """
 
@@ -72,6 +79,9 @@ class FlightPlan:
     throw_m_s: float = 0.0
     throw_tilt_deg: float = 0.0
     kill_runtime_s: float | None = None
+    street: tuple[str, ...] | None = None
+    board: str = "sim"
+    constants: Path | None = None
 
     @property
     def settling_s(self) -> float:
@@ -160,14 +170,27 @@ def fly_plan(
         events = (*events, poke_at(plan.poke_s, plan.poke_m_s))
     output.mkdir(parents=True, exist_ok=True)
     (output / BLACK_BOX).unlink(missing_ok=True)
+    if plan.street is not None:
+        if plan.real_time:
+            raise ConfigError("--world street: the simulated FPGA is not real-time; leave --realtime away")
+        check_room(trajectory, length)
     metadata = {key: str(value) for key, value in dataclasses.asdict(plan).items()}
     wait_us = 0 if plan.real_time else LOCKSTEP_WAIT_US
     with (
         World(vehicle, config, plan.seed) as world,
         start_stack(link, plan.policy, plan.backend, fallback_options(vehicle), wait_us, vehicle.name, output) as stack,
         Recorder(output / "flight.mcap", vehicle.name, metadata) as recorder,
+        contextlib.ExitStack() as closing,
     ):
-        sensors = Sensors(sensor_config, world.spawn_generator())
+        sensors: Sensors | StreetSenses
+        if plan.street is None:
+            sensors = Sensors(sensor_config, world.spawn_generator())
+        else:
+            senses = StreetSenses(plan.street, length, trajectory, world.spawn_generator(), plan.board, plan.constants)
+            closing.callback(senses.close)
+            for low, high in zip(blind_alley().low, blind_alley().high, strict=True):
+                world.build(low, high)
+            sensors = senses
         simulation = Simulation(world, sensors, trajectory, stack, recorder, events)
         half = np.deg2rad(plan.throw_tilt_deg) / 2
         world.reset(
@@ -184,4 +207,6 @@ def fly_plan(
             outcome = simulation.real_time(length, STATE_PERIOD_S, show)
         else:
             outcome = simulation.lockstep(length, wire_delay_s(link), show)
+        if isinstance(sensors, StreetSenses):
+            outcome.gating = sensors.log
     return outcome, vehicle, length

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,11 +14,11 @@ from haltere.firmware_bridge.link.messages import Action, Mode, Motors, MotorSou
 from haltere.policies.errors import LinkTimeout
 from haltere.sim.flight import Flight
 from haltere.sim.recorder import Recorder
-from haltere.sim.sensors import Sensors
 from haltere.sim.setpoint import Setpoint as Reference
 from haltere.sim.setpoint import Trajectory
 from haltere.sim.state import State as TrueState
 from haltere.sim.world import Status, World
+from haltere.tools.flight.gating_log import GatingLog
 from haltere.tools.flight.link_uri import LinkUri
 from haltere.tools.flight.stack import START_TIMEOUT_S, Stack
 
@@ -39,12 +40,14 @@ class Outcome:
       status: of the vehicle.
       frames_dropped: bad frames that the flight controller received.
       answers: how many motor setpoints came.
+      gating: of a flight on the simulated FPGA.
     """
 
     flight: Flight
     status: Status
     frames_dropped: int
     answers: int
+    gating: GatingLog | None = None
 
 
 def clock_us(time_s: float) -> int:
@@ -90,6 +93,16 @@ def wire_delay_s(link: LinkUri) -> float:
     return link.wire_s(size) + COMPUTE_S
 
 
+class Senses(Protocol):
+    """What measures the state: `haltere.sim.sensors.Sensors`, or an estimator of its own."""
+
+    def reset(self) -> None:
+        """Forgets the past."""
+
+    def measure(self, state: TrueState) -> TrueState:
+        """Takes the true state of now and returns the measured one."""
+
+
 class Simulation:
     """Flies one world through the stack.
 
@@ -105,7 +118,7 @@ class Simulation:
     def __init__(
         self,
         world: World,
-        sensors: Sensors,
+        sensors: Senses,
         trajectory: Trajectory,
         stack: Stack,
         recorder: Recorder,

@@ -77,6 +77,18 @@ def as_table(numbers: dict[str, float | str], title: str) -> Table:
     for name, label in (("inference", "inference"), ("round_trip", "round trip")):
         parts = [cell(f"{name}_{part}_us", "{:.0f}") for part in ("p50", "p99", "max")]
         table.add_row(f"{label} p50 / p99 / max", " / ".join(parts) + " µs")
+    if "saved_percent" in numbers:
+        table.add_row("estimate RMSE", cell("estimate_rmse_m", "{:.3f} m"))
+        table.add_row("context known, 1 s after changes", cell("context_right_percent", "{:.1f} %"))
+        table.add_row("gates switched", cell("switches", "{}"))
+        table.add_row("energy: sensors", cell("sensors_j", "{:.2f} J") + " of " + cell("sensors_all_on_j", "{:.2f} J"))
+        table.add_row(
+            "energy: clocks and data", cell("fabric_j", "{:.2g} J") + " of " + cell("fabric_all_on_j", "{:.2g} J")
+        )
+        table.add_row(
+            "saved: all / clocks and data",
+            cell("saved_percent", "{:.0f}") + " / " + cell("fabric_saved_percent", "{:.0f} %"),
+        )
     table.add_row("frames dropped", cell("frames_dropped", "{}"))
     return table
 

@@ -1,0 +1,1 @@
+"""Which context is this: classifiers, predicted losses and novelty, trained in JAX and carried as ONNX."""

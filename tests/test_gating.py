@@ -1,0 +1,174 @@
+"""Flights through the street: on the golden model of many devices, and by `haltere fly`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from haltere.fpga.energy import CONSTANTS, load_constants
+from haltere.fpga.objective import EVERYTHING, SUBSETS
+from haltere.fpga.paths import FLOW, LIDAR
+from haltere.fpga.power import subset_energy, subset_power_w
+from haltere.fpga.street import STREET_SENSORS
+from haltere.policies.errors import ConfigError
+from haltere.sim.trajectory import make_trajectory
+from haltere.tools.flight.plan import FlightPlan, fly_plan
+from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_room, open_board, weather_plan
+from haltere.tools.gating.comparison import the_flights
+from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, NOTHING, STUCK, Faults
+from haltere.tools.gating.reference import reference
+from haltere.tools.gating.scenarios import KNOWN, NAMES, every_context, scenarios
+from haltere.tools.gating.strategies import KNOWLEDGE, Strategy, build
+from haltere.tools.gating.tiled import Tiled
+
+BARE = NAMES.index("bare ground")
+
+
+def test_copies_of_a_flight_have_the_same_chance() -> None:
+    tiled, alone = Tiled(np.random.default_rng(0), 3), np.random.default_rng(0)
+    np.testing.assert_array_equal(tiled.standard_normal((6, 2)), np.tile(alone.standard_normal((2, 2)), (3, 1)))
+    np.testing.assert_array_equal(tiled.random(6), np.tile(alone.random(2), 3))
+
+
+def test_flights_visit_every_context() -> None:
+    flown = every_context(2, 0, (1.0, 2.0, 3.0), (KNOWN,))
+    assert flown.context[:, 1].tolist() == [number for number in range(KNOWN + 1) for _ in range(2)]
+    assert np.all(flown.context[:, 0] != flown.context[:, 1])
+    assert np.all(flown.context[:, 1] != flown.context[:, 2])
+    assert [flown.stretch_at(time) for time in (0.5, 1.0, 2.9, 3.5, 99.0)] == [0, 1, 1, 2, 2]
+
+
+def test_the_reference_s_velocity_is_its_slope() -> None:
+    phase, pace = np.array([[0.3, 1.0, 2.0]]), np.array([2.0])
+    before, _ = reference(np.array([1.0]), phase, pace)
+    after, velocity = reference(np.array([1.0 + 1e-5 * pace[0]]), phase, pace)
+    np.testing.assert_allclose((after - before) / 1e-5, velocity, rtol=1e-3, atol=1e-4)
+
+
+def test_more_paths_take_more() -> None:
+    constants = load_constants()
+    for power in (subset_power_w(constants, STREET_SENSORS, 1e8), subset_energy(constants, STREET_SENSORS, 1e8)):
+        for subset in range(SUBSETS):
+            for bit in range(4):
+                if not subset >> bit & 1:
+                    assert power[subset | 1 << bit] > power[subset]
+    assert subset_energy(constants, STREET_SENSORS, 1e8)[EVERYTHING] == pytest.approx(1.0)
+    assert set(KNOWLEDGE.values()) <= set(range(SUBSETS))
+
+
+def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> None:
+    flown = scenarios([(0, BARE)], (2.0, 3.0), 0)
+    gate = build(Strategy("gate", "int8"), 0, load_constants())
+    log = the_flights().fly(flown, gate)
+    assert np.isinf(log.crashed_s).all()
+    assert log.error_m[log.time_s > 1].max() < 0.5
+    late = log.time_s > 3.5
+    assert (np.array(gate.contexts)[late] == BARE).mean() > 0.95
+    flow, lidar = log.awake[late][..., 1], log.awake[late][..., 2]
+    assert not flow.any()
+    assert lidar.all()
+
+
+def test_faults_are_survived_and_counted() -> None:
+    flown = scenarios([(0,)], (4.5,), 0).repeated(len(KINDS))
+    gate = build(Strategy("gate", "int8"), 0, load_constants())
+    log = the_flights().fly(flown, gate, times=len(KINDS), faults=Faults(KINDS, 1.5))
+    assert np.isinf(log.crashed_s).all()
+    assert log.awake[log.time_s > 2.0][:, KINDS.index(DRIVER)].all()
+    assert not log.awake[log.time_s > 2.2][:, KINDS.index(STUCK), LIDAR].any()
+    assert log.overflows[KINDS.index(FLOOD), 2] > 0
+    assert log.rejected[KINDS.index(NOTHING), FLOW] > 200
+    with pytest.raises(ConfigError, match="'rust'"):
+        Faults(("rust",), 0.0)
+
+
+def test_fly_in_the_street(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "haltere.tools", "fly", "--world", "street", "--fpga", "sim", "--vehicle", "x500"]
+    command += ["--weather", "clear,night", "--trajectory", "hover:position_m=0.5/0/1.5", "--duration", "6"]
+    done = subprocess.run([*command, "--output", str(tmp_path)], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "summary.json").read_text())
+    assert numbers["context_right_percent"] > 90
+    assert numbers["tracking_rmse_m"] < 0.3
+    assert 0 < numbers["fabric_saved_percent"] < 100
+    assert (tmp_path / "gates.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--world", "street"], "--fpga sim"),
+        (["--world", "moon"], "field and street"),
+        (["--weather", "fog"], "belong to --world street"),
+        (["--world", "street", "--fpga", "sim", "--weather", "hail"], "the contexts are clear, fog"),
+        (["--world", "street", "--fpga", "sim", "--realtime"], "not real-time"),
+        (["--world", "street", "--fpga", "sim", "--trajectory", "hover:position_m=5/0/1"], "within ±4.80 m"),
+        (["--world", "street", "--fpga", "sim", "--constants", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_flown_is_refused(options: list[str], says: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "haltere.tools", "fly", *options, "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert says in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_one_context_comes_between_clear_ones() -> None:
+    assert weather_plan("fog") == ("clear", "fog", "clear")
+    assert weather_plan("clear") == ("clear",)
+    assert weather_plan("night, dust") == ("night", "dust")
+    with pytest.raises(ConfigError, match="no-GPS"):
+        weather_plan("no-GPS")
+    check_room(make_trajectory("figure-eight"), 5.0)
+    assert open_board("sim")[1] > RTL_TICK_CYCLES
+
+
+def test_a_house_is_hard(tmp_path: Path) -> None:
+    from haltere.sim.vehicle import load_vehicle
+    from haltere.sim.world import Status, World
+
+    with World(load_vehicle("crazyflie")) as world:
+        world.build((1.0, -1.0, 0.0), (2.0, 1.0, 3.0))
+        world.reset(position_world_m=(0.0, 0.0, 1.5), velocity_world_m_s=(3.0, 0.0, 0.0))
+        hover = np.full(4, world.vehicle.hover_action)
+        for _ in range(100):
+            if world.step(hover).over:
+                break
+        assert world.status is Status.CRASHED
+
+
+def test_the_estimate_starts_where_the_vehicle_is() -> None:
+    from haltere.sim.state import State
+
+    trajectory = make_trajectory("hover:position_m=1/0.5/1.5")
+    senses = StreetSenses(("clear",), 1.0, trajectory, np.random.default_rng(0), "sim", CONSTANTS)
+    try:
+        place = np.array([1.0, 0.5, 1.5])
+        for step in range(3):
+            state = State(0.01 * step, place, np.array([1.0, 0, 0, 0]), np.zeros(3), np.zeros(3), np.zeros(4))
+            np.testing.assert_allclose(senses.measure(state).position_world_m, place, atol=0.01)
+    finally:
+        senses.close()
+
+
+def test_a_plan_in_real_time_is_refused_in_the_street(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not real-time"):
+        fly_plan(FlightPlan(street=("clear",), real_time=True), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_bench_has_its_rows(tmp_path: Path) -> None:
+    from haltere.tools.bench.gating import OURS, GatingBench
+
+    rows = GatingBench(workers=1)(True, 3, tmp_path / "gating.png", lambda text: None)
+    measures = {row.measure for row in rows.rows if row.method == OURS and row.asked}
+    for word in ("sensors and fabric", "clocks and data", "worst context", "right", "switches", "unknown", "killed"):
+        assert any(word in measure for measure in measures), word
+    assert (tmp_path / "gating.png").stat().st_size > 10_000
