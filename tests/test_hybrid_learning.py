@@ -16,6 +16,7 @@ from haltere.policies.hybrid import (
     car_expert,
     car_mode,
     controller,
+    controller_learning,
     learned,
     lqr,
     lyapunov,
@@ -101,6 +102,37 @@ def test_the_target_of_v_falls_along_trajectories(drawn: Learned) -> None:
     target = np.asarray(samples.target).reshape(20, 8)
     assert (np.diff(target, axis=0) <= 1e-6).all()
     assert np.asarray(samples.state).reshape(7, 20, 8)[:, 0] == pytest.approx(np.asarray(state))
+
+
+def test_growth_at_rest_is_what_small_errors_show() -> None:
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda leaf: 3.0 * jnp.asarray(leaf, jnp.float64), learned.draw(jax.random.key(3), MODE))
+        numbers = DOMAIN.configurations(jax.random.key(5), 3).astype(jnp.float64)
+        slopes = lyapunov_learning.slopes_at_rest(MODE, exact.controller, numbers)
+        rates = lyapunov_learning.growth_at_rest(MODE, exact.lyapunov, slopes, numbers)
+        some = 1e-2 * DOMAIN.uniform(jax.random.key(6), 600).astype(jnp.float64)
+        many = jnp.repeat(numbers, 200, axis=1)
+        shown = lyapunov_learning.growth(MODE, exact.controller, exact.lyapunov, some, many).reshape(3, 200)
+        assert (shown.max(1) <= rates[:, -1] + 0.2).all()
+        assert (shown.min(1) >= rates[:, 0] - 0.2).all()
+        assert (shown.max(1) - shown.min(1) > 0.1 * (rates[:, -1] - rates[:, 0])).all()
+
+
+@pytest.mark.slow
+def test_v_that_rises_at_rest_is_pulled_down(drawn: Learned) -> None:
+    recipe = replace(TINY.lyapunov, rounds=3, fits=20, resting=16, rest_weight=10.0)
+    law = controller_learning.imitate(
+        MODE, car_expert.schedule().at, replace(TINY.controller, imitation=300), drawn.controller, jax.random.key(0)
+    )
+    learning = lyapunov_learning.begin(recipe, drawn.lyapunov)
+    numbers = DOMAIN.configurations(jax.random.key(5), 32)
+    slopes = lyapunov_learning.slopes_at_rest(MODE, law, numbers)
+    before = lyapunov_learning.growth_at_rest(MODE, drawn.lyapunov, slopes, numbers)[:, -1]
+    for index in range(recipe.rounds):
+        learning, _ = lyapunov_learning.round_of(MODE, recipe, law, learning, jax.random.key(index))
+    after = lyapunov_learning.growth_at_rest(MODE, learning.weights, slopes, numbers)[:, -1]
+    assert (before > 0).all()
+    assert jnp.median(after) < 0.5 * jnp.median(before)
 
 
 def test_the_falsifier_finds_worse_states(drawn: Learned, some: tuple[jax.Array, jax.Array]) -> None:

@@ -69,7 +69,7 @@ def train_mode(
         weights = train(mode, law, recipe, seed, output, report, restart)
     card = {
         "name": name,
-        "command": provenance.command(),
+        "command": provenance.command(without="--output"),
         "commit": provenance.commit(),
         "date": provenance.today(),
         "machine": provenance.machine(),

@@ -26,9 +26,20 @@ def commit() -> str:
         return "unknown"
 
 
-def command() -> str:
-    """The command line, as a person would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+def command(without: str | None = None) -> str:
+    """The command line, as a person would type it.
+
+    Args:
+      without: an option that is left out with its value, as `--output` where the folder says nothing of the result.
+    """
+    name, words = Path(sys.argv[0]).name, iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == without:
+            next(words, None)
+        elif without is None or not word.startswith(f"{without}="):
+            kept.append(word)
+    return shlex.join(["haltere" if name == "__main__.py" else name, *kept])
 
 
 def machine() -> str:

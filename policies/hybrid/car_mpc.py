@@ -57,7 +57,12 @@ class CarMpc:
             now = now + car.PERIOD_S * _derivative(now, actions[:, k], numbers[0], numbers[1])
             cost += casadi.sumsqr(now)
         problem: dict[str, Any] = {"x": casadi.vec(actions), "f": cost, "p": casadi.vertcat(state, numbers)}
-        quiet: dict[str, Any] = {"ipopt.print_level": 0, "print_time": 0, "ipopt.sb": "yes", "ipopt.max_iter": ITERATIONS}
+        quiet: dict[str, Any] = {
+            "ipopt.print_level": 0,
+            "print_time": 0,
+            "ipopt.sb": "yes",
+            "ipopt.max_iter": ITERATIONS,
+        }
         self._solve = casadi.nlpsol("mpc", "ipopt", problem, quiet)
         self._guess = np.zeros(2 * HORIZON)
 

@@ -32,6 +32,14 @@ def value(weights: Network, domain: Domain, state: jax.Array, numbers: jax.Array
     return (jnp.einsum("ijv,jv->iv", matrix, scaled) ** 2).sum(0) + FLOOR * (scaled**2).sum(0)
 
 
+def shape(weights: Network, domain: Domain, numbers: jax.Array) -> jax.Array:
+    """P (V, n, n) with V = z' P z to second order at the equilibrium, z in half widths, for numbers (c, V)."""
+    states = len(domain.state)
+    flat = network.apply(weights, domain.inputs(jnp.zeros((states, numbers.shape[1])), numbers))
+    root = flat.T.reshape(-1, states, states)
+    return jnp.swapaxes(root, -1, -2) @ root + FLOOR * jnp.eye(states)
+
+
 def bounds(weights: Network) -> tuple[float, float]:
     """(alpha, beta) with alpha |z| <= sqrt(V) <= beta |z| everywhere: the hidden layer lies in [-1, 1]."""
     last = weights[-1]

@@ -3,7 +3,9 @@
 Each round rolls systems out: the danger that a trajectory still meets is what V should be there, which decreases along
 the trajectory by construction (converse theorem). To that the network is fitted, in logarithms, so that it is as exact
 near the equilibrium as far from it; and wherever the closed loop comes back to the equilibrium, V must decrease in
-every period at a rate. A falsifier looks for states where it does not, by gradient ascent, and those are fed back.
+every period at a rate. A falsifier looks for states where it does not, by gradient ascent, and those are fed back. At
+the equilibrium itself, where no sample ever is, the rate is known of all directions: with A the closed loop's Jacobian
+there and V = z' P z to second order, V grows most by the largest eigenvalue of A' P A against P, and that is held down.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ class LyapunovRecipe:
       falsifier_steps: of gradient ascent.
       falsifier_stride: of each step, in half widths.
       clip_norm: of the gradient.
+      resting: configurations in each update of which the equilibrium is looked at.
+      rest_weight: of the growth there over the fit.
     """
 
     rounds: int = 80
@@ -56,6 +60,8 @@ class LyapunovRecipe:
     falsifier_steps: int = 8
     falsifier_stride: float = 0.02
     clip_norm: float = 1.0
+    resting: int = 64
+    rest_weight: float = 1.0
 
 
 class Learning(NamedTuple):
@@ -139,6 +145,34 @@ def growth(mode: Mode, policy: Network, weights: Network, state: jax.Array, numb
     return jnp.log(values[1] / values[0]) / mode.DOMAIN.period_s
 
 
+def slopes_at_rest(mode: Mode, policy: Network, numbers: jax.Array) -> jax.Array:
+    """Jacobians (V, n, n) of the closed loop at the equilibrium, of states in half widths, for numbers (c, V)."""
+    half = jnp.asarray(mode.DOMAIN.state)
+
+    def after(scaled: jax.Array, given: jax.Array) -> jax.Array:
+        return closed_loop(mode, policy, given[:, None], (half * scaled)[:, None])[:, 0] / half
+
+    found: jax.Array = jax.vmap(jax.jacfwd(after), in_axes=(None, 1))(jnp.zeros(len(half)), numbers)
+    return found
+
+
+def growth_at_rest(mode: Mode, weights: Network, slopes: jax.Array, numbers: jax.Array) -> jax.Array:
+    """Rates of log V along the closed loop's principal directions in V, 1/s, (V, n), the largest last.
+
+    Args:
+      mode: with its domain.
+      weights: of V.
+      slopes: (V, n, n) A, as of `slopes_at_rest`.
+      numbers: (c, V).
+    """
+    shape = lyapunov.shape(weights, mode.DOMAIN, numbers)
+    root = jnp.linalg.cholesky(shape)
+    moved = jnp.swapaxes(root, -1, -2) @ slopes
+    scaled = jax.scipy.linalg.solve_triangular(root, jnp.swapaxes(moved, -1, -2), lower=True)
+    squares = jnp.linalg.eigvalsh(scaled @ jnp.swapaxes(scaled, -1, -2))
+    return jnp.log(jnp.maximum(squares, TINY)) / mode.DOMAIN.period_s
+
+
 def falsify(
     mode: Mode, policy: Network, weights: Network, recipe: LyapunovRecipe, state: jax.Array, numbers: jax.Array
 ) -> jax.Array:
@@ -158,10 +192,18 @@ def falsify(
 def round_of(
     mode: Mode, recipe: LyapunovRecipe, policy: Network, learning: Learning, key: jax.Array
 ) -> tuple[Learning, jax.Array]:
-    """One round; returns also the mean misfit of log V, and the share of samples in which V decreases."""
+    """One round.
+
+    Returns:
+      What is carried on; and the mean misfit of log V, the share of samples in which V decreases, and the share of
+      configurations in which it does so at the equilibrium.
+    """
     start, which, picks = jax.random.split(key, 3)
     numbers = mode.DOMAIN.configurations(which, recipe.systems)
     samples = trajectories(mode, policy, start_states(mode, start, recipe.systems), numbers, recipe.horizon)
+
+    resting = numbers[:, : recipe.resting]
+    slopes = slopes_at_rest(mode, policy, resting)
 
     def loss(weights: Network, some: Samples, bad: jax.Array) -> tuple[jax.Array, jax.Array]:
         misfit = jnp.log(lyapunov.value(weights, mode.DOMAIN, some.state, some.numbers) + TINY) - jnp.log(some.target)
@@ -173,7 +215,10 @@ def round_of(
         decrease = jnp.where(good, excess, 0.0).mean()
         count = some.good.sum()
         share = (some.good & (grown[: len(some.good)] < 0)).sum() / count
-        return (misfit**2).mean() + recipe.decrease_weight * decrease, jnp.stack([jnp.abs(misfit).mean(), share])
+        at_rest = growth_at_rest(mode, weights, slopes, resting)
+        rise = jnp.log1p(jnp.maximum(at_rest + recipe.decrease, 0.0)).sum(-1).mean()
+        total = (misfit**2).mean() + recipe.decrease_weight * decrease + recipe.rest_weight * rise
+        return total, jnp.stack([jnp.abs(misfit).mean(), share, (at_rest[:, -1] < 0).mean()])
 
     def one(learning: Learning, key: jax.Array) -> tuple[Learning, jax.Array]:
         index = jax.random.choice(key, samples.target.size, (recipe.batch,), p=samples.alive / samples.alive.sum())

@@ -107,7 +107,7 @@ def train(
             policy, key = training.controller.weights, jax.random.fold_in(keys[4], done - first)
             fit, told = lyapunov_learning.round_of(mode, recipe.lyapunov, policy, training.lyapunov, key)
             training = training._replace(lyapunov=fit)
-            text = f"misfit {told[0]:.3f}, V decreases in {100 * told[1]:.2f} %"
+            text = f"misfit {told[0]:.3f}, V decreases in {100 * told[1]:.2f} %, at rest in {100 * told[2]:.1f} %"
             report("lyapunov", done + 1 - first, recipe.lyapunov.rounds, text)
         done += 1
         if time.monotonic() - saved > SAVE_EVERY_S or done in (first, total):
