@@ -55,7 +55,7 @@ class Outlook:
     rate: float = 0.3
     ticks: int = 64
     time_weight: float = -3.0
-    landing_weight: float = 1.0
+    landing_weight: float = 0.1
     edge_m: float = 2.5
     lane_weight: float = 100.0
     starts: tuple[tuple[float, float], ...] = tuple((a, b) for a in (-1.5, 0.0, 1.5) for b in (-0.8, 0.8))
