@@ -13,7 +13,6 @@ from scipy.linalg import expm
 from haltere.policies.errors import ConfigError
 from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid import car_claim, car_mode, learned, lyapunov, switched_toy
-from haltere.policies.hybrid.car_claim import CarClaim
 from haltere.policies.hybrid.certificate import Claim, Outcome, prove, refuted
 from haltere.policies.hybrid.contraction import prove_contraction
 from haltere.policies.hybrid.domain import Domain
@@ -185,9 +184,9 @@ def test_only_states_that_contradict_refute() -> None:
 def test_claims_of_the_car_say_what_is_wrong() -> None:
     weights = learned.draw(jax.random.key(0), car_mode)
     with pytest.raises(ConfigError, match=r"friction is 2: expected 0\.1 to 1"):
-        CarClaim(weights, (2.0, 10.0, 0.0), 0.0, 0.3)
-    with pytest.raises(ConfigError, match=r"box is 0\.9"):
-        CarClaim(weights, (1.0, 5.0, 0.0), 0.0, 0.9)
+        car_claim.loop_of(weights, (2.0, 10.0, 0.0))
+    with pytest.raises(ConfigError, match="expected 3, friction,speed_m_s,yaw_rate_rad_s"):
+        car_claim.loop_of(weights, (1.0, 5.0))
 
 
 def test_a_car_that_nobody_steers_does_not_contract() -> None:
@@ -212,13 +211,3 @@ def test_the_shipped_car_contracts_in_a_ball_and_not_in_any() -> None:
     moved = np.asarray(jax.jit(jax.vmap(car_claim.after, in_axes=(None, 0)))(loop, jnp.asarray(some)))
     sizes = [np.linalg.norm(states @ small.frame.T, axis=1) for states in (some, moved)]
     assert (sizes[1] < (1 - 1e-4) * sizes[0]).all()
-
-
-@pytest.mark.slow
-def test_an_untrained_car_is_disproved() -> None:
-    weights = learned.draw(jax.random.key(0), car_mode)
-    made = CarClaim(weights, (1.0, 10.0, 0.0), 0.0, 0.4)
-    state = made.search()
-    assert state is not None
-    assert refuted(made.claim, jnp.asarray(state))
-    assert (np.abs(state) <= made.box).all()

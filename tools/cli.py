@@ -18,7 +18,7 @@ COMMANDS = {
     "info": "Show a policy file's card, and check the file.",
     "train": "Train a policy.",
     "export": "Turn a policy file into C source, or RAPTOR's published weights into a policy file.",
-    "certify": "Prove or disprove what a hybrid controller's file says of its Lyapunov function.",
+    "certify": "Prove or disprove regions of attraction of a hybrid controller's file.",
     "fpga": "Test, synthesise and build the RTL of the gated sensing paths; train their gate.",
     "bench": "Measure, against the published systems, and against what was asked.",
 }

@@ -132,7 +132,7 @@ def car(
     ] = 1.0,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
 ) -> None:
-    """Train the car's controller, Lyapunov function and region of attraction (some ten minutes on one core).
+    """Train the car's controller, Lyapunov function and region of attraction (a quarter of an hour on two cores).
 
     Resumes from the folder's checkpoint after a stop, to the same result. Leaves car.onnx, curve.csv and a checkpoint
     (*.npz) in the folder.
@@ -156,7 +156,7 @@ def pogobot(
     ] = 1.0,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
 ) -> None:
-    """Train the pogobot's controller, Lyapunov function and region of attraction, from apex to apex.
+    """Train the pogobot's controller, Lyapunov function and region of attraction, from apex to apex (half an hour).
 
     Resumes from the folder's checkpoint after a stop, to the same result. Leaves pogobot.onnx, curve.csv and a
     checkpoint (*.npz) in the folder.

@@ -177,16 +177,32 @@ def worst_error(content: bytes, samples: dict[str, FloatArray]) -> float:
     return worst
 
 
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise PolicyFileError(f"cannot read {path}: {error}") from error
+
+
+def name_of(path: Path) -> str:
+    """The name of the system for which a file was learned, as its card has it.
+
+    Raises:
+      PolicyFileError: the file cannot be read, or is none of a hybrid controller.
+    """
+    props = {entry.key: entry.value for entry in _load(path).metadata_props}
+    if props.get("haltere.contract") != CONTRACT:
+        raise PolicyFileError(f"{path} is not a hybrid controller's file: make one with `haltere train car`")
+    return str(json.loads(props.get("haltere.card", "{}")).get("name", ""))
+
+
 def read(path: Path, mode: Mode) -> Learned:
     """Reads the networks back for JAX.
 
     Raises:
       PolicyFileError: the file cannot be read, or belongs to another mode or domain.
     """
-    try:
-        made = onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise PolicyFileError(f"cannot read {path}: {error}") from error
+    made = _load(path)
     props = {entry.key: entry.value for entry in made.metadata_props}
     told = json.loads(props.get("haltere.card", "{}")).get("domain", {})
     wanted = json.loads(json.dumps(mode.DOMAIN._asdict()))

@@ -7,6 +7,7 @@ slow cars, so that neither is met.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,21 +15,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import car_mode, controller, lyapunov, region_of_attraction
+from haltere.policies.hybrid import car_mode, controller, lyapunov, network
 from haltere.policies.hybrid.certificate import Claim, Outcome, Verdict, refuted
+from haltere.policies.hybrid.claim_numbers import checked
 from haltere.policies.hybrid.contraction import Ball, frame_of, prove_contraction
+from haltere.policies.hybrid.decrease import Decrease, Function, box_shape, prove_decrease, value
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.network import Network
 from haltere.policies.plants import car
 
 DOMAIN = car_mode.DOMAIN
-HOLE = 0.05
-"""Of the level, below which nothing is claimed."""
+NUMBERS = ("friction", "speed_m_s", "yaw_rate_rad_s")
 TRIED, RAYS = 4096, 64
-
-State = Callable[[jax.Array], jax.Array]
-"""(7,) -> () or (7,)."""
 
 
 class Loop(NamedTuple):
@@ -36,26 +34,24 @@ class Loop(NamedTuple):
 
     Attributes:
       policy: the controller, float64.
+      lyapunov: the network of V, float64.
       numbers: (3, 1) friction, speed (m/s) and yaw rate (rad/s) of the configuration.
     """
 
     policy: Network
+    lyapunov: Network
     numbers: jax.Array
 
 
-def loop_of(weights: Learned, numbers: tuple[float, float, float]) -> Loop:
+def loop_of(weights: Learned, numbers: tuple[float, ...]) -> Loop:
     """The closed loop with the file's controller.
 
     Raises:
       ConfigError: the configuration is outside of what was learned.
     """
-    for name, number, low, high in zip(
-        ("friction", "speed_m_s", "yaw_rate_rad_s"), numbers, DOMAIN.low, DOMAIN.high, strict=True
-    ):
-        if not low <= number <= high:
-            raise ConfigError(f"{name} is {number:g}: expected {low:g} to {high:g}, where the file was learned")
-    policy = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights.controller)
-    return Loop(policy, jnp.asarray(numbers, jnp.float64)[:, None])
+    given = checked(NUMBERS, numbers, DOMAIN)
+    exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights)
+    return Loop(exact.controller, exact.lyapunov, given)
 
 
 def after(loop: Loop, state: jax.Array) -> jax.Array:
@@ -66,7 +62,7 @@ def after(loop: Loop, state: jax.Array) -> jax.Array:
     return state + car.PERIOD_S * car.rolling(x, action, car.configure(loop.numbers))[:, 0] / half
 
 
-def largest_box(numbers: tuple[float, float, float]) -> float:
+def largest_box(numbers: tuple[float, ...]) -> float:
     """In half widths of the domain: no angle leaves half a turn, and the car drives forwards."""
     slowest = (numbers[1] - car.SLOW_M_S) / DOMAIN.state[3]
     return min(1.0, slowest)
@@ -115,69 +111,57 @@ def certified(
     return None, verdict
 
 
-class CarClaim:
-    """The claim for one configuration, and a search for states that contradict it.
+def root(loop: Loop, state: jax.Array) -> jax.Array:
+    """R (7, 7) of V at a state (7,) in half widths."""
+    half = jnp.asarray(DOMAIN.state, jnp.float64)
+    found = network.apply(loop.lyapunov, DOMAIN.inputs((half * state)[:, None], loop.numbers))
+    return found[:, 0].reshape(len(half), len(half))
 
-    Attributes:
-      claim: over states (7,) in half widths.
-      level: of the set in which it is made.
-      box: (7,) half widths of a box, in the same, that is claimed.
+
+FUNCTION = Function(after, root, lyapunov.FLOOR)
+"""The closed loop, and the file's V."""
+
+
+def largest_found(
+    loop: Loop, box: float, keep: float, seconds: float, tries: int = 12, report: Callable[[str], None] | None = None
+) -> Decrease:
+    """The largest box found in which V decreases: smaller ones are tried until one is proved.
+
+    Args:
+      loop: the closed loop.
+      box: largest half width of the first one; each next one is half as large.
+      keep: of V in each period.
+      seconds: for all of them.
+      tries: at most.
+      report: told what is being done.
     """
+    shape, begun = box_shape(FUNCTION, loop, len(DOMAIN.state)), time.monotonic()
+    for index in range(tries):
+        if report is not None:
+            report(f"box of {box / 2**index:.3g}")
+        found = prove_decrease(FUNCTION, loop, box / 2**index * shape, keep)
+        if found.outcome is not Outcome.UNDECIDED or time.monotonic() - begun > seconds:
+            break
+    return found
 
-    def __init__(self, weights: Learned, numbers: tuple[float, float, float], rate: float, box: float) -> None:
-        """A claim about the learned networks.
 
-        Args:
-          weights: of the networks.
-          numbers: friction, speed (m/s) and yaw rate (rad/s) of the configuration.
-          rate: with which V is to decrease, 1/s.
-          box: size of the box, in half widths of the domain.
-        Raises:
-          ConfigError: the configuration or the box is outside of what was learned.
-        """
-        loop, most = loop_of(weights, numbers), largest_box(numbers)
-        if not 0 < box <= 1:
-            raise ConfigError(f"box is {box:g}: expected more than 0 and at most 1, in half widths of the domain")
-        if box >= most:
-            raise ConfigError(f"box is {box:g}: expected less than {most:.3g}, where the car still drives forwards")
-        exact: Learned = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights)
-        given = jnp.asarray(numbers, jnp.float64)[:, None]
-        half = jnp.asarray(DOMAIN.state, jnp.float64)
+def search(loop: Loop, box: float, keep: float, seed: int = 0) -> np.ndarray | None:
+    """A state (7,) of a box from which V does not decrease, if one is found: along the worst directions, at random."""
+    states = len(DOMAIN.state)
 
-        def value(state: jax.Array) -> jax.Array:
-            return lyapunov.value(exact.lyapunov, DOMAIN, (half * state)[:, None], given)[0]
+    def change(state: jax.Array) -> jax.Array:
+        return value(FUNCTION, loop, after(loop, state)) - keep * value(FUNCTION, loop, state)
 
-        keep = 1 - rate * car.PERIOD_S
-        self.level = float(region_of_attraction.level(exact.region, car_mode, given)[0])
-        self.box = np.full(len(DOMAIN.state), box)
-        self.value: State = value
-        self.claim = Claim(
-            lambda state: value(after(loop, state)) - keep * value(state),
-            (lambda state: value(state) - self.level, lambda state: HOLE * self.level - value(state)),
-        )
-
-    def search(self, seed: int = 0) -> np.ndarray | None:
-        """A state (7,) that contradicts the claim, if one is found: along the worst directions, and at random."""
-        shape = jax.jit(jax.hessian(self.value))(jnp.zeros(len(self.box)))
-        change = jax.jit(jax.hessian(self.claim.quantity))(jnp.zeros(len(self.box)))
-        root = np.linalg.inv(np.linalg.cholesky(shape))
-        _, vectors = np.linalg.eigh(root @ np.asarray(change) @ root.T)
-        stream = np.random.default_rng(seed)
-        rays = np.concatenate([(root.T @ vectors).T, stream.normal(size=(RAYS, len(self.box))) @ root])
-        rays = np.concatenate([rays, -rays])
-        rays /= np.abs(rays).max(1, keepdims=True)
-        lengths = np.geomspace(1e-3, 1.0, 60)
-        grid = (rays[:, None] * lengths[None, :, None]).reshape(-1, len(self.box)) * self.box
-        inside = stream.uniform(-self.box, self.box, (TRIED, len(self.box)))
-        some = jnp.asarray(np.concatenate([grid, inside]))
-
-        @jax.jit
-        def look(states: jax.Array) -> tuple[jax.Array, jax.Array]:
-            quantity = jax.vmap(self.claim.quantity)(states)
-            met = jnp.stack([jax.vmap(condition)(states) for condition in self.claim.conditions]).max(0) <= 0
-            return quantity, met
-
-        quantity, met = look(some)
-        relative = jnp.where(met, quantity / (jax.jit(jax.vmap(self.value))(some) + 1e-12), -jnp.inf)
-        worst = some[int(relative.argmax())]
-        return np.asarray(worst) if refuted(self.claim, worst) else None
+    shape = jax.jit(jax.hessian(lambda state: value(FUNCTION, loop, state)))(jnp.zeros(states))
+    bend = jax.jit(jax.hessian(change))(jnp.zeros(states))
+    frame = np.linalg.inv(np.linalg.cholesky(shape))
+    _, vectors = np.linalg.eigh(frame @ np.asarray(bend) @ frame.T)
+    stream = np.random.default_rng(seed)
+    rays = np.concatenate([(frame.T @ vectors).T, stream.normal(size=(RAYS, states)) @ frame])
+    rays = np.concatenate([rays, -rays])
+    rays /= np.abs(rays).max(1, keepdims=True)
+    grid = (rays[:, None] * np.geomspace(1e-3, 1.0, 60)[None, :, None]).reshape(-1, states) * box
+    some = jnp.asarray(np.concatenate([grid, stream.uniform(-box, box, (TRIED, states))]))
+    grown = jax.jit(jax.vmap(lambda state: change(state) / (value(FUNCTION, loop, state) + 1e-12)))(some)
+    worst = some[int(grown.argmax())]
+    return np.asarray(worst) if refuted(Claim(change), worst) else None

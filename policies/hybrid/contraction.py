@@ -74,7 +74,7 @@ def frame_of(slope: np.ndarray) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnums=0)
-def _slopes(
+def slopes(
     step: Step, parameters: Any, low: jax.Array, high: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Bounds (B, n, n) of the Jacobian over boxes (B, n), by its own slopes.
@@ -168,7 +168,7 @@ def prove_contraction(
         low, high = lows[-count:], highs[-count:]
         lows, highs = lows[:-count], highs[:-count]
         pad = ((0, BATCH - count), (0, 0))
-        bounds = _slopes(step, parameters, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
+        bounds = slopes(step, parameters, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
         least, largest, parts, jumps = (np.asarray(leaf)[:count] for leaf in bounds)
         done, never = contracting(ball.frame, least, largest, factor)
         within, without = _places(ball, low, high)

@@ -34,19 +34,21 @@ class Outlook:
       samples: along each parabola.
       edge_m: over which a step of the corridor is smoothed.
       clearance_m: to floor and ceiling.
-      clearance_weight: of the squared lack of it, 1/m^2.
+      clearance_weight: of the mean squared lack of it, 1/m^2.
+      touch_weight: of the largest lack of it, 1/m: a short touch counts, too.
       landing_weight: of an apex outside the region of attraction.
       speed_span_m_s: largest difference of a planned speed from the corridor's.
     """
 
     hops: int = 3
-    iterations: int = 3
+    iterations: int = 5
     rate: float = 0.2
-    starts: int = 24
+    starts: int = 64
     samples: int = 12
     edge_m: float = 0.04
     clearance_m: float = 0.06
     clearance_weight: float = 300.0
+    touch_weight: float = 10.0
     landing_weight: float = 1.0
     speed_span_m_s: float = 0.6
 
@@ -112,25 +114,26 @@ def fly(weights: Learned, where: Lanes, outlook: Outlook, state: jax.Array, choi
         [down[0, -1] + share * (up[0, -1] - down[0, -1]), jnp.broadcast_to(floor + hop.lowest, up[0].shape)]
     )
     paths = jnp.concatenate([down, up, stand], axis=1)
-    lack = _lack(where, outlook, *paths).mean(0)
+    lack = _lack(where, outlook, *paths)
     under = smooth(where, where.floor, down[0] + foot[0], outlook.edge_m) - down[1] - foot[1]
-    lack = lack + (jnp.maximum(under, 0.0) ** 2).mean(0)
+    squared = (lack**2).mean(0) + (jnp.maximum(under, 0.0) ** 2).mean(0)
     speeds = [
         jnp.abs(speed - smooth(where, where.speed, path[0], outlook.edge_m))
         for speed, path in ((state[1], down), (after[1], up))
     ]
     time = fall + rise
     slow = (speeds[0].mean(0) * fall + speeds[1].mean(0) * rise) / time
-    cost = slow + outlook.clearance_weight * lack + outlook.landing_weight * outside
+    cost = slow + outlook.clearance_weight * squared + outlook.touch_weight * lack.max(0)
+    cost = cost + outlook.landing_weight * outside
     return Flight(after, jnp.where(hop.mode == pogobot.APEX, cost, 1e3))
 
 
 def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Array:
-    """Squared lack of clearance of the mass at places (S, V)."""
+    """Lack of clearance of the mass at places (S, V), m."""
     floor, ceiling = (smooth(where, values, x, outlook.edge_m) for values in (where.floor, where.ceiling))
     below = jnp.maximum(floor + outlook.clearance_m - y, 0.0)
     above = jnp.maximum(y - ceiling + outlook.clearance_m, 0.0)
-    return below**2 + above**2
+    return jnp.maximum(below, above)
 
 
 def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:

@@ -47,8 +47,11 @@ def widened(low: jax.Array, high: jax.Array, size: jax.Array | None = None) -> I
 
 
 def _multiply(a: Interval, b: Interval) -> Interval:
-    corners = jnp.stack([x * y for x in a for y in b])
-    return widened(corners.min(0), corners.max(0))
+    # Not a stack that is reduced: XLA makes one loop of these, and of what is around them.
+    near, far = (a.low * b.low, a.low * b.high), (a.high * b.low, a.high * b.high)
+    low = jnp.minimum(jnp.minimum(*near), jnp.minimum(*far))
+    high = jnp.maximum(jnp.maximum(*near), jnp.maximum(*far))
+    return widened(low, high)
 
 
 def _divide(a: Interval, b: Interval) -> Interval:
@@ -68,32 +71,32 @@ def _power(a: Interval, exponent: int) -> Interval:
     return widened(jnp.where(within, 0.0, jnp.minimum(low, high)), jnp.maximum(low, high))
 
 
-def _dot(a: Interval, b: Interval, **how: Any) -> Interval:
+def _dot(a: Interval, b: Interval, dot: Callable[[jax.Array, jax.Array], jax.Array]) -> Interval:
     """Middle and half width of a product of matrices."""
     middles = [(x.low + x.high) / 2 for x in (a, b)]
     radii = [(x.high - x.low) / 2 for x in (a, b)]
     sizes = [jnp.abs(middle) for middle in middles]
-
-    def dot(x: jax.Array, y: jax.Array) -> jax.Array:
-        product: jax.Array = jax.lax.dot_general_p.bind(x, y, **how)
-        return product
-
     middle = dot(*middles)
     radius = dot(sizes[0], radii[1]) + dot(radii[0], sizes[1]) + dot(*radii)
     return widened(middle - radius, middle + radius, dot(*sizes) + radius)
 
 
+def product(a: Interval, b: Interval) -> Interval:
+    """Of matrices, or of a matrix and a vector."""
+    return _dot(a, b, jnp.matmul)
+
+
 def _cosine(a: Interval) -> Interval:
     """Cosine, widened also by the rounding error of the angle."""
-    ends = jnp.stack([jnp.cos(side) for side in a])
+    ends = [jnp.cos(side) for side in a]
     turn, slack = 2 * jnp.pi, 1e-15 * (1 + jnp.maximum(jnp.abs(a.low), jnp.abs(a.high)))
 
     def meets(phase: float) -> jax.Array:
         first = jnp.ceil((a.low - slack - phase) / turn)
         return first * turn + phase <= a.high + slack
 
-    low = jnp.where(meets(jnp.pi), -1.0, ends.min(0) - slack)
-    high = jnp.where(meets(0.0), 1.0, ends.max(0) + slack)
+    low = jnp.where(meets(jnp.pi), -1.0, jnp.minimum(*ends) - slack)
+    high = jnp.where(meets(0.0), 1.0, jnp.maximum(*ends) + slack)
     return widened(low, high)
 
 
@@ -176,7 +179,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
         doubts.append((inputs[0].low != inputs[0].high).any())
         return [_select(*inputs)]
     if name == "dot_general":
-        return [_dot(*inputs, **how)]
+        return [_dot(*inputs, lambda x, y: equation.primitive.bind(x, y, **how))]
     if name == "reduce_sum":
         size = equation.primitive.bind(jnp.maximum(jnp.abs(inputs[0].low), jnp.abs(inputs[0].high)), **how)
         low, high = (equation.primitive.bind(side, **how) for side in inputs[0])

@@ -213,7 +213,7 @@ def round_of(
         grown = growth(mode, policy, weights, both, numbers)
         excess = jnp.minimum(jnp.maximum(grown + recipe.decrease, 0.0), 20.0)
         decrease = jnp.where(good, excess, 0.0).mean()
-        count = some.good.sum()
+        count = jnp.maximum(some.good.sum(), 1)
         share = (some.good & (grown[: len(some.good)] < 0)).sum() / count
         at_rest = growth_at_rest(mode, weights, slopes, resting)
         rise = jnp.log1p(jnp.maximum(at_rest + recipe.decrease, 0.0)).sum(-1).mean()

@@ -42,22 +42,39 @@ class Swing(NamedTuple):
 
 def wanted(q1: jax.Array, swing: Swing) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The wanted q2 at q1 (V,), and its first two derivatives by q1."""
+    down = q1 < swing.hold
+    angle, slope, bend = set_down(jnp.where(down, q1, swing.hold), swing)
+    return angle, slope, jnp.where(down, bend, 0.0)
+
+
+def set_down(q1: jax.Array, swing: Swing) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The same after `hold`: the cubic."""
     way = -1 / (swing.hold + swing.landing)
-    share = jnp.maximum((q1 - swing.hold) * way, 0.0)
+    share = (q1 - swing.hold) * way
     down, slope = 2 * swing.landing - swing.lead, swing.slope
     angle = swing.lead + share**2 * ((3 - 2 * share) * down + (share - 1) * slope)
     first = share * (6 * (1 - share) * down + (3 * share - 2) * slope)
-    second = jnp.where(share > 0, 6 * (1 - 2 * share) * down + (6 * share - 2) * slope, 0.0)
+    second = 6 * (1 - 2 * share) * down + (6 * share - 2) * slope
     return angle, first * way, second * way**2
 
 
 def law(state: jax.Array, swing: Swing) -> jax.Array:
     """Torque (1, V), within 4 N m, for states (4, V)."""
-    q1, q2, q1_dot, q2_dot = state
-    angle, slope, bend = wanted(q1, swing)
+    return torque(state, *wanted(state[0], swing))
+
+
+def torque(state: jax.Array, angle: jax.Array, slope: jax.Array, bend: jax.Array) -> jax.Array:
+    """Torque (1, V) that leads q2 to `angle` (V,), which changes with q1 by `slope`, and that by `bend`.
+
+    Its limits are choices, not minima: so their slopes are known wherever it is known which of them holds.
+    """
+    _, q2, q1_dot, q2_dot = state
     error, rate = q2 - angle, q2_dot - slope * q1_dot
     drift, push = affine(state)
     drifting = drift[3] - slope * drift[2] - bend * q1_dot**2
-    pushing = jnp.maximum(push[3] - slope * push[2], LEAST_PUSH)
+    pushing = push[3] - slope * push[2]
+    pushing = jnp.where(pushing > LEAST_PUSH, pushing, LEAST_PUSH)
     pull = FREQUENCY_RAD_S**2 * error + 2 * FREQUENCY_RAD_S * rate
-    return jnp.clip(-(pull + drifting) / pushing, -LARGEST_TORQUE_N_M, LARGEST_TORQUE_N_M)[None]
+    free = -(pull + drifting) / pushing
+    below = jnp.where(free < LARGEST_TORQUE_N_M, free, LARGEST_TORQUE_N_M)
+    return jnp.where(below > -LARGEST_TORQUE_N_M, below, -LARGEST_TORQUE_N_M)[None]

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import expm, solve_continuous_lyapunov
 
 from haltere.policies.hybrid.certificate import Claim
+from haltere.policies.hybrid.decrease import Function
 
 MODES = (np.array([[-0.1, 1.0], [-10.0, -0.1]]), np.array([[-0.1, 10.0], [-1.0, -0.1]]))
 """The published matrices over ten: the same spirals, in slower time."""
@@ -32,6 +33,24 @@ def shape(mode: int) -> np.ndarray:
 def value(mode: int, state: jax.Array) -> jax.Array:
     """V_i () at a state (2,)."""
     return (state * (jnp.asarray(shape(mode)) @ state)).sum()
+
+
+def step(parameters: tuple[jax.Array, jax.Array], state: jax.Array) -> jax.Array:
+    """A mode for one period, (2,) -> (2,); parameters as of `sampled`."""
+    return parameters[0] @ state
+
+
+def root(parameters: tuple[jax.Array, jax.Array], state: jax.Array) -> jax.Array:
+    """R (2, 2) with V_i = |R x|^2."""
+    return parameters[1]
+
+
+SAMPLED = Function(step, root, 0.0)
+
+
+def sampled(mode: int, period_s: float) -> tuple[jax.Array, jax.Array]:
+    """The transition matrix of a period, and R."""
+    return jnp.asarray(expm(MODES[mode] * period_s)), jnp.asarray(np.linalg.cholesky(shape(mode)).T)
 
 
 def decrease(mode: int, rate: float) -> Claim:

@@ -83,7 +83,8 @@ def _flight(state: jax.Array) -> jax.Array:
     return jnp.stack([x_dot, jnp.zeros_like(x_dot), y_dot, jnp.full_like(x_dot, -GRAVITY_M_S2), x_dot])
 
 
-def _stance(state: jax.Array, force: jax.Array) -> jax.Array:
+def stance(state: jax.Array, force: jax.Array) -> jax.Array:
+    """Time derivative (5, V) on the ground, with `force` (V,)."""
     x, x_dot, y, y_dot, foot = state
     leg = jnp.sqrt((x - foot) ** 2 + y * y)
     push = (force + SPRING_N_M * (LEG_M - leg)) / (MASS_KG * leg)
@@ -94,7 +95,7 @@ def flow(mode: int, state: jax.Array, action: jax.Array, apex: Apex) -> jax.Arra
     """Time derivative (5, V) in the mode; `action` (2, V)."""
     if mode in (FALLING, RISING):
         return _flight(state)
-    return _stance(state, action[1] if mode == COMPRESSION else jnp.zeros_like(action[1]))
+    return stance(state, action[1] if mode == COMPRESSION else jnp.zeros_like(action[1]))
 
 
 def guard(mode: int, state: jax.Array, action: jax.Array, apex: Apex, time_s: jax.Array) -> jax.Array:
@@ -133,7 +134,7 @@ def tick(mode: jax.Array, state: jax.Array, action: jax.Array) -> tuple[jax.Arra
     force = jnp.where(mode == COMPRESSION, action[1], 0.0)
     flown = state + FLIGHT_PERIOD_S * _flight(state)
     flown = flown.at[4].set(flown[0] + LEG_M * jnp.sin(action[0]))
-    stood = state + STANCE_PERIOD_S * _stance(state, force)
+    stood = state + STANCE_PERIOD_S * stance(state, force)
     after = jnp.where(air, flown, jnp.where(ground, stood, state))
     guards = _guards(after, action)
     over = jnp.take_along_axis(guards, jnp.minimum(mode, RISING)[None], axis=0)[0] >= 0
@@ -190,18 +191,22 @@ def _root(square: jax.Array) -> jax.Array:
     return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
 
 
+def ride(state: jax.Array, force: jax.Array, span: jax.Array) -> jax.Array:
+    """State (5, V) on the ground after a step of Runge and Kutta of `span` (V,) s, with `force` (V,)."""
+    k1 = stance(state, force)
+    k2 = stance(state + span / 2 * k1, force)
+    k3 = stance(state + span / 2 * k2, force)
+    k4 = stance(state + span * k3, force)
+    return state + span / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
 def _stand(before: Hop, action: jax.Array, period_s: float) -> Hop:
     """One step on the ground, shortened to where the guard is zero."""
     force = jnp.where(before.mode == COMPRESSION, action[1], 0.0)
     start = _leg_guard(before.mode, before.state)
 
     def advance(span: jax.Array) -> jax.Array:
-        state = before.state
-        k1 = _stance(state, force)
-        k2 = _stance(state + span / 2 * k1, force)
-        k3 = _stance(state + span / 2 * k2, force)
-        k4 = _stance(state + span * k3, force)
-        return state + span / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+        return ride(before.state, force, span)
 
     full = jnp.full_like(start, period_s)
     end = _leg_guard(before.mode, advance(full))

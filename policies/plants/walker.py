@@ -113,11 +113,20 @@ def tick(state: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
     Returns:
       The next state (4, V), and whether there was an impact (V,).
     """
-    after = state
-    for _ in range(SUBSTEPS):
-        after = after + PERIOD_S / SUBSTEPS * _flow(after, action)
+    after = glide(state, action)
     gap, end = 2 * state[0] + state[1], 2 * after[0] + after[1]
     impact = (gap > 0) & (end <= 0) & (after[0] <= LANDING_ANGLE_RAD) & (2 * after[2] + after[3] <= 0)
     share = jnp.where(impact, -end / jnp.where(impact, gap - end, 1.0), 0.0)
-    touch = share * state + (1 - share) * after
-    return jnp.where(impact, _impact(touch), after), impact
+    return jnp.where(impact, land(state, after, share), after), impact
+
+
+def glide(state: jax.Array, action: jax.Array) -> jax.Array:
+    """State (4, V) after a control period without impact."""
+    for _ in range(SUBSTEPS):
+        state = state + PERIOD_S / SUBSTEPS * _flow(state, action)
+    return state
+
+
+def land(before: jax.Array, after: jax.Array, share: jax.Array) -> jax.Array:
+    """State (4, V) just after an impact, where `share` (V,) of the way back from `after` to `before` it happened."""
+    return _impact(share * before + (1 - share) * after)

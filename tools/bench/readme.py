@@ -125,7 +125,24 @@ def runtime_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def hybrid_table() -> list[str]:
+    """What was asked of the learned hybrid controllers, beside the published method."""
+    record = load_record("hybrid")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    lines = ["| measure | published | no planner | Haltere | aim |", "|---|---|---|---|---|"]
+    for (measure, method), ours in cells.items():
+        if method == "Haltere" and ours["asked"]:
+            others = (cells.get((measure, who)) for who in ("Meng & Fan, published", "Haltere, no planner"))
+            values = [_number(other["value"]) if other else "" for other in others]
+            unit = "" if ours["unit"] == "1" else f" {ours['unit']}"
+            lines.append(
+                f"| {measure} | {values[0]} | {values[1]} | **{_number(ours['value'])}{unit}** | {ours['asked']} |"
+            )
+    return [*lines, "", _source(record)]
+
+
 TABLES = {
+    "hybrid": hybrid_table,
     "foundation": foundation_table,
     "limits": limits_table,
     "adaptation": adaptation_table,

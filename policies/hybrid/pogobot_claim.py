@@ -1,0 +1,138 @@
+"""What is to be proved of the pogobot's file: around a wanted apex, V decreases with every hop.
+
+The hop is that of learning (`pogobot.apex_map` with the mode's period on the ground), in real numbers. States are in
+half widths of the domain.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from haltere.policies.hybrid import controller, lyapunov, pogobot_mode, region_of_attraction
+from haltere.policies.hybrid.claim_numbers import checked
+from haltere.policies.hybrid.learned import Learned
+from haltere.policies.hybrid.phase import Phase
+from haltere.policies.hybrid.return_map import ReturnMap
+from haltere.policies.plants import pogobot
+from haltere.policies.plants.pogobot import GRAVITY_M_S2, LEG_M
+
+DOMAIN = pogobot_mode.DOMAIN
+NUMBERS = ("speed_m_s", "height_m")
+LONGEST = 64
+"""Steps on the ground in each of the two phases: 0.13 s."""
+
+
+class Hopping(NamedTuple):
+    """What a hop depends on.
+
+    Attributes:
+      weights: float64.
+      numbers: (2, 1) wanted speed (m/s) and height (m) of the apex.
+    """
+
+    weights: Learned
+    numbers: jax.Array
+
+
+def hopping_of(weights: Learned, numbers: tuple[float, ...]) -> Hopping:
+    """The closed loop with the file's controller.
+
+    Raises:
+      ConfigError: the configuration is outside of what was learned.
+    """
+    given = checked(NUMBERS, numbers, DOMAIN)
+    return Hopping(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights), given)
+
+
+def level(hopping: Hopping) -> float:
+    """Of V, up to which the file says that the region of attraction reaches."""
+    return float(region_of_attraction.level(hopping.weights.region, pogobot_mode, hopping.numbers)[0])
+
+
+def _error(state: jax.Array) -> jax.Array:
+    return (jnp.asarray(DOMAIN.state) * state)[:, None]
+
+
+def value(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """V (1,) at a state (2,) in half widths."""
+    return lyapunov.value(hopping.weights.lyapunov, DOMAIN, _error(state), hopping.numbers)
+
+
+def _fall(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """At touch-down, (6,): the plant's state less the foot, which is at zero; the force, and the period."""
+    error = _error(state)
+    angle, force = controller.act(hopping.weights.controller, DOMAIN, error, hopping.numbers)[:, 0]
+    speed, height = (hopping.numbers + error)[:, 0]
+    foot = LEG_M * jnp.cos(angle)
+    down = -jnp.sqrt(2 * GRAVITY_M_S2 * (height - foot))
+    period = jnp.full((), pogobot_mode.STANCE_PERIOD_S)
+    return jnp.stack([-LEG_M * jnp.sin(angle), speed, foot, down, force, period])
+
+
+def _ride(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """`pogobot.ride` with its four stages as a loop: a quarter as much to compile."""
+    begin, force, span = state[:4], state[4:5], state[5]
+    foot = jnp.zeros(1)
+
+    def stage(carry: tuple[jax.Array, jax.Array], how: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
+        place = jnp.concatenate([begin + how[0] * span * carry[0], foot])
+        slope = pogobot.stance(place[:, None], force)[:4, 0]
+        return (slope, carry[1] + how[1] * slope), None
+
+    none = jnp.zeros_like(begin)
+    stages = jnp.array([[0.0, 1.0], [0.5, 2.0], [0.5, 2.0], [1.0, 1.0]])
+    (_, total), _ = jax.lax.scan(stage, (none, none), stages)
+    return jnp.concatenate([begin + span / 6 * total, state[4:]])
+
+
+def _lowest(hopping: Hopping, state: jax.Array) -> jax.Array:
+    return state[3:4]
+
+
+def _stretched(hopping: Hopping, state: jax.Array) -> jax.Array:
+    return jnp.sqrt(state[0:1] ** 2 + state[2:3] ** 2) - LEG_M
+
+
+def _until_lowest(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
+    left, past = _lowest(hopping, before), _lowest(hopping, after)
+    return jnp.concatenate([before[:5], before[5:] * left / (left - past)])
+
+
+def _until_stretched(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
+    left, past = _stretched(hopping, before), _stretched(hopping, after)
+    return jnp.concatenate([before[:5], before[5:] * left / (left - past)])
+
+
+def _let_loose(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
+    """The lowest point, with which extension begins without force."""
+    period = jnp.full(1, pogobot_mode.STANCE_PERIOD_S)
+    return jnp.concatenate([after[:4], jnp.zeros_like(after[4:5]), period])
+
+
+def _lift_off(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
+    return after
+
+
+def _above_floor(hopping: Hopping, state: jax.Array) -> jax.Array:
+    return -state[2:3]
+
+
+def _rise(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """Errors of the apex, (2,)."""
+    top = state[2] + state[3] ** 2 / (2 * GRAVITY_M_S2)
+    return (jnp.stack([state[1], top]) - hopping.numbers[:, 0]) / jnp.asarray(DOMAIN.state)
+
+
+HOP = ReturnMap(
+    _fall,
+    (
+        Phase(_ride, _lowest, _let_loose, LONGEST, within=_above_floor, shorten=_until_lowest),
+        Phase(_ride, _stretched, _lift_off, LONGEST, within=_above_floor, shorten=_until_stretched),
+    ),
+    _rise,
+    value,
+    2,
+)

@@ -1,0 +1,195 @@
+"""Proves that a mode's Lyapunov function decreases with its return map, by branch and bound: hops, or strides.
+
+The claim, for one configuration: from every state of the box with V <= level, the next state lies in the box, and V
+there is less than `keep` times what it was, or less than `hole`. Then {V <= level} is never left, and all trajectories
+from it come into {V <= hole}, where they stay: the set is a certified region of attraction, of the hole.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.hybrid import enclosure
+from haltere.policies.hybrid.certificate import Outcome, Verdict
+from haltere.policies.hybrid.enclosure import through
+from haltere.policies.hybrid.interval import Interval
+from haltere.policies.hybrid.phase import Map, Phase, count, passed
+
+BATCH = 64
+GRID = 64
+"""Boxes, about, into which the first one is divided."""
+MARGIN = 1e-9
+"""Relative, by which a claim is to fail at a state in float64, to be called false there."""
+
+
+@dataclass(frozen=True)
+class ReturnMap:
+    """A return map, and V; all functions of (parameters, array).
+
+    Attributes:
+      begin: state (n,) -> (m,) with which the first phase begins.
+      phases: one behind the other.
+      end: (m,) behind the last one -> next state (n,).
+      value: state (n,) -> V (1,).
+      states: n.
+    """
+
+    begin: Map
+    phases: tuple[Phase, ...]
+    end: Map
+    value: Map
+    states: int
+
+
+class Bounds(NamedTuple):
+    """What is claimed.
+
+    Attributes:
+      low: (n,) of the box.
+      high: (n,).
+      keep: of V in each period, less than 1.
+      hole: V below which it need not decrease.
+      level: V up to which the claim is made.
+    """
+
+    low: jax.Array
+    high: jax.Array
+    keep: float
+    hole: float
+    level: float
+
+
+def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The next state (n,); for each phase (P,) the lesser of two likely numbers of steps nearby; whether all ended."""
+    now, lower, ended = returns.begin(parameters, state), [], jnp.ones((), bool)
+    for phase in returns.phases:
+        steps, share, now = count(phase, parameters, now)
+        lower.append(jnp.maximum(jnp.where(share < 0.5, steps - 1, steps), 0))
+        ended &= steps < phase.longest
+    return returns.end(parameters, now), jnp.stack(lower), ended
+
+
+@partial(jax.jit, static_argnums=0)
+def _look(
+    returns: ReturnMap, parameters: Any, claim: Bounds, low: jax.Array, high: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide."""
+    choices = jnp.array(list(itertools.product((0, 1), repeat=len(returns.phases))))
+
+    def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        start = enclosure.begin(low, high)
+        middle = (low + high) / 2
+        after, lower, ended = follow(returns, parameters, middle)
+        before = through(partial(returns.value, parameters), start)
+
+        def chosen(choice: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+            now, known = through(partial(returns.begin, parameters), start), jnp.ones((), bool)
+            for index, phase in enumerate(returns.phases):
+                past = passed(phase, parameters, now, lower[index] + choice[index])
+                known &= jnp.where(choice[index] == 0, past.not_before, past.by_then) & past.within
+                now = past.end
+            end = through(partial(returns.end, parameters), now)
+            value = through(partial(returns.value, parameters), end)
+            change = value.less(before, claim.keep)
+            falls = (change.box().high[0] < 0) | (value.box().high[0] < claim.hole)
+            place = end.box()
+            stays = ((place.low >= claim.low) & (place.high <= claim.high)).all()
+            slope = jnp.maximum(jnp.abs(change.slope.low[0]), jnp.abs(change.slope.high[0])) * (high - low)
+            return known & falls & stays, jnp.nan_to_num(slope, nan=0.0, posinf=0.0), known
+
+        fine, slope, _ = jax.vmap(chosen)(choices)
+        outside = before.box().low[0] > claim.level
+        value, next_value = returns.value(parameters, middle)[0], returns.value(parameters, after)[0]
+        limit = jnp.maximum(claim.keep * value, claim.hole)
+        false = ended & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
+        share = slope.max(0) + 1e-3 * (high - low) * jnp.maximum(slope.max(), 1e-300)
+        return outside | fine.all(), false, jnp.argmax(share)
+
+    found: tuple[jax.Array, jax.Array, jax.Array] = jax.vmap(one)(low, high)
+    return found
+
+
+def prove_return(
+    returns: ReturnMap,
+    parameters: Any,
+    claim: Bounds,
+    seconds: float = float("inf"),
+    most: int = 200_000,
+    report: Callable[[int, float], None] | None = None,
+) -> Verdict:
+    """Proves or disproves that V decreases with a return map.
+
+    Args:
+      returns: the map and V; compiled once.
+      parameters: of it, float64.
+      claim: what is to hold.
+      seconds: time limit, counted from the end of the first batch, with which all is compiled.
+      most: boxes.
+      report: told boxes looked at, and share of the box that is undecided.
+    Returns:
+      The verdict; a state in it is one at which the claim fails in float64.
+    Raises:
+      ConfigError: the claim is none, or JAX does not use float64.
+    """
+    if not 0 < claim.keep < 1:
+        raise ConfigError(f"keep is {claim.keep:g}: expected more than 0 and less than 1")
+    if not 0 < claim.hole < claim.level:
+        raise ConfigError(f"hole is {claim.hole:g}: expected more than 0 and less than the level, {claim.level:g}")
+    if jnp.zeros(()).dtype != jnp.float64:
+        raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
+    begun, whole = time.monotonic(), np.asarray(claim.high - claim.low)
+    lows, highs = _grid(np.asarray(claim.low), np.asarray(claim.high))
+    seen = 0
+    while len(lows) and seen < most and (seen == 0 or time.monotonic() - begun < seconds):
+        number = min(len(lows), BATCH)
+        low, high = lows[-number:], highs[-number:]
+        lows, highs = lows[:-number], highs[:-number]
+        pad = ((0, BATCH - number), (0, 0))
+        looked = _look(returns, parameters, claim, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
+        done, false, axis = (np.asarray(leaf)[:number] for leaf in looked)
+        begun = begun if seen else time.monotonic()
+        seen += number
+        if (false & ~done).any():
+            at = int((false & ~done).argmax())
+            return Verdict(Outcome.DISPROVED, (low[at] + high[at]) / 2, seen, 1.0)
+        low, high, axis = low[~done], high[~done], axis[~done]
+        rows = np.arange(len(low))
+        middle = (low[rows, axis] + high[rows, axis]) / 2
+        left, right = high.copy(), low.copy()
+        left[rows, axis], right[rows, axis] = middle, middle
+        lows, highs = np.concatenate([lows, low, right]), np.concatenate([highs, left, high])
+        if report is not None:
+            report(seen, float(((highs - lows) / whole).prod(1).sum()))
+    share = float(((highs - lows) / whole).prod(1).sum())
+    return Verdict(Outcome.UNDECIDED if len(lows) else Outcome.PROVED, None, seen, share)
+
+
+def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A box (n,) divided evenly, (B, n) each; a batch costs nearly the same whether it is full or not."""
+    sides = max(1, round(GRID ** (1 / len(low))))
+    edges = np.linspace(low, high, sides + 1)
+    index = np.array(list(itertools.product(range(sides), repeat=len(low))))
+    axis = np.arange(len(low))
+    return edges[index, axis], edges[index + 1, axis]
+
+
+def box_of(returns: ReturnMap, parameters: Any, level: float, seed: int = 0) -> Interval:
+    """A box, not larger than the domain, around what random rays find of {V <= level}."""
+    rays = np.random.default_rng(seed).normal(size=(512, returns.states))
+    rays /= np.abs(rays).max(1, keepdims=True)
+    reach = np.linspace(0.0, 1.0, 101)[1:]
+    grid = jnp.asarray(rays[:, None] * reach[:, None])
+    inside = np.asarray(jax.vmap(jax.vmap(lambda x: returns.value(parameters, x)[0]))(grid) <= level)
+    widths = np.abs(np.where(inside[..., None], grid, 0.0)).max((0, 1))
+    widths = np.clip(1.1 * widths, 1e-3, 1.0)
+    return Interval(jnp.asarray(-widths), jnp.asarray(widths))

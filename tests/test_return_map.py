@@ -1,0 +1,181 @@
+"""Return maps in closed loop: enclosures hold, true claims are proved, and planted false ones never."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from haltere.policies.errors import ConfigError
+from haltere.policies.export import hybrid_file
+from haltere.policies.hybrid import (
+    controller,
+    enclosure,
+    learned,
+    pogobot_claim,
+    pogobot_mode,
+    return_map,
+    walker_claim,
+    walker_mode,
+)
+from haltere.policies.hybrid.certificate import Outcome
+from haltere.policies.hybrid.phase import Phase, passed
+from haltere.policies.hybrid.return_map import Bounds, ReturnMap, prove_return
+from haltere.policies.zoo.shipped import POGOBOT
+
+PERIOD_S = 0.01
+
+
+@pytest.fixture(autouse=True)
+def _double_precision() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def let_go(ball: Any, state: jax.Array) -> jax.Array:
+    """A ball at rest at 1 m and half the state, (3,): height, speed, state."""
+    return jnp.stack([1 + 0.5 * state[0], jnp.zeros_like(state[0]), state[0]])
+
+
+def fall(ball: Any, state: jax.Array) -> jax.Array:
+    return jnp.stack([state[0] + PERIOD_S * state[1], state[1] - 10 * PERIOD_S, state[2]])
+
+
+def ground(ball: Any, state: jax.Array) -> jax.Array:
+    return -state[0:1]
+
+
+def strike(ball: Any, before: jax.Array, after: jax.Array) -> jax.Array:
+    share = before[0] / (before[0] - after[0])
+    return jnp.stack([before[1] - 10 * PERIOD_S * share, before[2]])
+
+
+def bounce(ball: Any, state: jax.Array) -> jax.Array:
+    """The racket gives back a share of the speed, and what is lacking at 1 m; somewhere it slips."""
+    restitution, slip = ball[0], ball[1]
+    up = -restitution * state[0] + (1 - restitution) * jnp.sqrt(20.0)
+    up = up + slip * jnp.exp(-(((state[1] - 0.3137) / 0.01) ** 2))
+    return ((up**2 / 20 - 1) / 0.5)[None]
+
+
+def square(ball: Any, state: jax.Array) -> jax.Array:
+    return state**2
+
+
+FALL = Phase(fall, ground, strike, 80)
+BALL = ReturnMap(let_go, (FALL,), bounce, square, 1)
+CLAIM = Bounds(jnp.array([-0.9]), jnp.array([0.9]), 0.9, 0.02, 0.64)
+
+
+def test_a_ball_that_is_caught_is_proved() -> None:
+    told: list[int] = []
+    found = prove_return(BALL, jnp.array([0.5, 0.0]), CLAIM, report=lambda boxes, left: told.append(boxes))
+    assert found.outcome is Outcome.PROVED
+    assert found.remaining == 0.0
+    assert told[-1] == found.boxes
+
+
+def test_a_ball_that_is_thrown_is_disproved() -> None:
+    """A planted false certificate."""
+    ball = jnp.array([1.3, 0.0])
+    found = prove_return(BALL, ball, CLAIM)
+    assert found.outcome is Outcome.DISPROVED
+    assert found.state is not None
+    after, _, _ = return_map.follow(BALL, ball, jnp.asarray(found.state))
+    assert after[0] ** 2 >= max(0.9 * found.state[0] ** 2, 0.02)
+
+
+def test_a_slip_at_a_hidden_place_is_never_proved() -> None:
+    """A planted false certificate: all is well but in a hundredth of the box."""
+    assert prove_return(BALL, jnp.array([0.5, 0.5]), CLAIM, most=20_000).outcome is not Outcome.PROVED
+
+
+def test_a_fall_that_takes_too_long_is_never_proved() -> None:
+    short = ReturnMap(let_go, (Phase(fall, ground, strike, 45),), bounce, square, 1)
+    assert prove_return(short, jnp.array([0.5, 0.0]), CLAIM, most=2000).outcome is Outcome.UNDECIDED
+
+
+@pytest.mark.parametrize("width", [0.001, 0.02])
+def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
+    ball, stream = jnp.array([0.5, 0.0]), np.random.default_rng(0)
+
+    @jax.jit
+    def look(low: jax.Array, high: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+        begun = enclosure.through(lambda x: let_go(ball, x), enclosure.begin(low, high))
+        _, (lower,), _ = return_map.follow(BALL, ball, (low + high) / 2)
+        first, second = (passed(FALL, ball, begun, lower + extra) for extra in (0, 1))
+        known = first.not_before & second.by_then
+        ends = [enclosure.through(lambda x: bounce(ball, x), past.end).box() for past in (first, second)]
+        return ends, lower, known
+
+    sure = 0
+    for _ in range(10):
+        low = stream.uniform(-0.8, 0.8, 1)
+        ends, lower, known = look(jnp.asarray(low), jnp.asarray(low + width))
+        if not known:
+            continue
+        sure += 1
+        for state in stream.uniform(low, low + width, (20, 1)):
+            begun = let_go(ball, jnp.asarray(state))
+            steps, _, _ = return_map.count(FALL, ball, begun)
+            assert int(steps) - int(lower) in (0, 1)
+            after, _, _ = return_map.follow(BALL, ball, jnp.asarray(state))
+            end = ends[int(steps) - int(lower)]
+            assert end.low[0] <= after[0] <= end.high[0]
+            assert end.high[0] - end.low[0] < 3 * width + 1e-6
+    assert sure >= 5
+
+
+def test_claims_that_are_none_are_refused() -> None:
+    ball = jnp.array([0.5, 0.0])
+    with pytest.raises(ConfigError, match="keep is 1"):
+        prove_return(BALL, ball, CLAIM._replace(keep=1.0))
+    with pytest.raises(ConfigError, match=r"hole is 0\.7"):
+        prove_return(BALL, ball, CLAIM._replace(hole=0.7))
+    with pytest.raises(ConfigError, match=r"height_m is 9: expected 1\.05 to 3\.6"):
+        pogobot_claim.hopping_of(learned.draw(jax.random.key(0), pogobot_mode), (1.0, 9.0))
+    with pytest.raises(ConfigError, match="expected 1, angle_rad"):
+        walker_claim.walking_of(learned.draw(jax.random.key(0), walker_mode), (0.1, 0.1))
+
+
+def test_the_hop_is_that_of_the_mode() -> None:
+    hopping = pogobot_claim.hopping_of(hybrid_file.read(POGOBOT, pogobot_mode), (1.2, 1.6))
+    half = jnp.asarray(pogobot_mode.DOMAIN.state)[:, None]
+    some = jnp.asarray(np.random.default_rng(0).uniform(-0.4, 0.4, (8, 2)))
+    found, _, _ = jax.jit(jax.vmap(lambda state: return_map.follow(pogobot_claim.HOP, hopping, state)))(some)
+    numbers = jnp.repeat(hopping.numbers, 8, axis=1)
+    action = controller.act(hopping.weights.controller, pogobot_mode.DOMAIN, half * some.T, numbers)
+    wanted = jax.jit(pogobot_mode.step)(numbers, half * some.T, action) / half
+    np.testing.assert_allclose(found.T, wanted, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_stride_is_that_of_the_mode() -> None:
+    walking = walker_claim.walking_of(learned.draw(jax.random.key(6), walker_mode), (0.16,))
+    some = np.random.default_rng(0).uniform(-0.3, 0.3, (16, 3))
+    found, _, _ = jax.jit(jax.vmap(lambda state: return_map.follow(walker_claim.STRIDE, walking, state)))(some)
+    half = jnp.asarray(walker_mode.DOMAIN.state)[:, None]
+    error = half * jnp.zeros((4, 16)).at[jnp.array(walker_claim.FREE)].set(some.T)
+    numbers = jnp.repeat(walking.numbers, 16, axis=1)
+    action = controller.act(walking.weights.controller, walker_mode.DOMAIN, error, numbers)
+    wanted = jax.jit(walker_mode.step)(numbers, error, action) / half
+    landed = np.asarray((jnp.abs(wanted) < walker_mode.LOST - 1e-6).all(0))
+    assert landed.sum() >= 4
+    np.testing.assert_allclose(found.T[:, landed], wanted[jnp.array(walker_claim.FREE)][:, landed], atol=1e-9)
+
+
+@pytest.mark.slow
+def test_a_hop_of_the_shipped_pogobot_is_proved_and_a_hop_without_controller_is_not() -> None:
+    hopping = pogobot_claim.hopping_of(hybrid_file.read(POGOBOT, pogobot_mode), (1.2, 1.6))
+    level = 0.1 * pogobot_claim.level(hopping)
+    box = return_map.box_of(pogobot_claim.HOP, hopping, level)
+    claim = Bounds(box.low, box.high, 0.99, 0.1 * level, level)
+    assert prove_return(pogobot_claim.HOP, hopping, claim, seconds=600).outcome is Outcome.PROVED
+    still = hopping._replace(
+        weights=hopping.weights._replace(controller=jax.tree.map(jnp.zeros_like, hopping.weights.controller))
+    )
+    assert prove_return(pogobot_claim.HOP, still, claim, seconds=60).outcome is Outcome.DISPROVED
