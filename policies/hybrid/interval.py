@@ -179,7 +179,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
         doubts.append((inputs[0].low != inputs[0].high).any())
         return [_select(*inputs)]
     if name == "dot_general":
-        return [_dot(*inputs, lambda x, y: equation.primitive.bind(x, y, **how))]
+        return [_dot(inputs[0], inputs[1], lambda x, y: equation.primitive.bind(x, y, **how))]
     if name == "reduce_sum":
         size = equation.primitive.bind(jnp.maximum(jnp.abs(inputs[0].low), jnp.abs(inputs[0].high)), **how)
         low, high = (equation.primitive.bind(side, **how) for side in inputs[0])

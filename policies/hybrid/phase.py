@@ -65,7 +65,7 @@ class Passed(NamedTuple):
 def count(phase: Phase, parameters: Any, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """For a state (m,): whole steps before the last one, the share of that one before the guard, and the exit (m,)."""
 
-    def one(carry: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], None]:
+    def one(carry: Any, _: None) -> tuple[Any, None]:
         state, next_state, steps, over, share = carry
         after = phase.step(parameters, state)
         ends = phase.guard(parameters, after)[0] >= 0
