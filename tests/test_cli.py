@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from haltere.policies.zoo.shipped import CAR
+from haltere.policies.zoo.shipped import CAR, FOUNDATION
 from haltere.tools.bench.table import Rows, as_markdown, write_record
 
 
@@ -79,6 +79,8 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
         (["fly", "--worn-propeller", "7:0.5"], "numbered 0 to 3"),
         (["certify", "nowhere.onnx"], "cannot read nowhere.onnx"),
         (["certify", str(CAR), "--configuration", "1,10"], "expected three numbers"),
+        (["certify", str(FOUNDATION)], "is not a hybrid controller's file"),
+        (["certify", "toy", "--configuration", "-1"], "dwell_s is -1: expected more than 0"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
     ],
 )
@@ -88,6 +90,16 @@ def test_errors_say_what_to_do(command: list[str], says: str, tmp_path: Path) ->
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_slow_switching_is_proved_and_fast_switching_is_not() -> None:
+    done = haltere("certify", "toy")
+    assert done.returncode == 0
+    assert "25: proved" in done.stdout
+    done = haltere("certify", "toy", "--configuration", "0.1")
+    assert done.returncode == 1
+    assert "a switch lands disproved" in done.stdout
 
 
 def test_bench_rows_know_what_was_asked(tmp_path: Path) -> None:

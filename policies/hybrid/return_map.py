@@ -28,6 +28,8 @@ from haltere.policies.hybrid.phase import Map, Phase, count, passed
 BATCH = 64
 GRID = 64
 """Boxes, about, into which the first one is divided."""
+QUICKLY = {"xla_llvm_disable_expensive_passes": True}
+"""How it is compiled: in a third of the time."""
 MARGIN = 1e-9
 """Relative, by which a claim is to fail at a state in float64, to be called false there."""
 
@@ -79,7 +81,7 @@ def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.A
     return returns.end(parameters, now), jnp.stack(lower), ended
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
 def _look(
     returns: ReturnMap, parameters: Any, claim: Bounds, low: jax.Array, high: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
