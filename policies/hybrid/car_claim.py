@@ -123,7 +123,7 @@ FUNCTION = Function(after, root, lyapunov.FLOOR)
 
 
 def largest_found(
-    loop: Loop, box: float, keep: float, seconds: float, tries: int = 12, report: Callable[[str], None] | None = None
+    loop: Loop, box: float, keep: float, seconds: float, tries: int = 16, report: Callable[[str], None] | None = None
 ) -> Decrease:
     """The largest box found in which V decreases: smaller ones are tried until one is proved.
 
@@ -131,15 +131,16 @@ def largest_found(
       loop: the closed loop.
       box: largest half width of the first one; each next one is half as large.
       keep: of V in each period.
-      seconds: for all of them.
+      seconds: for all behind the first one, with which all is compiled.
       tries: at most.
       report: told what is being done.
     """
-    shape, begun = box_shape(FUNCTION, loop, len(DOMAIN.state)), time.monotonic()
+    shape, begun = box_shape(FUNCTION, loop, len(DOMAIN.state)), 0.0
     for index in range(tries):
         if report is not None:
             report(f"box of {box / 2**index:.3g}")
         found = prove_decrease(FUNCTION, loop, box / 2**index * shape, keep)
+        begun = begun or time.monotonic()
         if found.outcome is not Outcome.UNDECIDED or time.monotonic() - begun > seconds:
             break
     return found

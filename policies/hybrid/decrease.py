@@ -134,8 +134,9 @@ def prove_decrease(function: Function, parameters: Any, widths: np.ndarray, keep
     if moved.any():
         raise ConfigError(f"the step leads from zero to {moved}: expected an equilibrium there")
     found = slopes(function.step, parameters, -widths[None], widths[None])
-    low, high, _, jumps = (np.asarray(leaf)[0] for leaf in found)
-    slope, bend = (low + high) / 2, (high - low) / 2 * (1 + ROUNDING)
+    low, high, parts, jumps = (np.asarray(leaf)[0] for leaf in found)
+    # Between 0 and z the Jacobian changes in proportion to the way, so that its mean changes by half as much.
+    slope, bend = (low + high) / 2, ((high - low) / 2 - parts.sum(-1) / 2) * (1 + ROUNDING)
     shape = _shape(root, function.floor)
     change = slope.T @ shape @ slope - keep * shape
     sizes, vectors = np.linalg.eigh(change)
