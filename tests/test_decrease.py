@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import solve_discrete_lyapunov
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.export import hybrid_file
@@ -104,6 +105,29 @@ def test_an_untrained_car_is_disproved() -> None:
     assert (np.abs(state) <= 0.4).all()
     after = jax.jit(car_claim.after)(loop, jnp.asarray(state))
     assert value(car_claim.FUNCTION, loop, after) >= value(car_claim.FUNCTION, loop, jnp.asarray(state))
+
+
+@pytest.mark.slow
+def test_a_quadratic_that_solves_the_equation_of_the_car_is_proved_in_a_small_box() -> None:
+    """Controller of the file, and V of its linearisation: what a learned V is to be near the equilibrium."""
+    loop = car_claim.loop_of(hybrid_file.read(CAR, car_mode), (0.1, 10.0, 0.0))
+    slope = np.asarray(jax.jit(jax.jacfwd(car_claim.after, argnums=1))(loop, jnp.zeros(7)))
+    weight = np.array([1.0, 2.0, 40.0, 1.4, 3.3, 39.0, 15.0])
+    root = np.linalg.cholesky(solve_discrete_lyapunov(slope.T, 0.01 * np.diag(weight))).T
+
+    def made(root: np.ndarray) -> car_claim.Loop:
+        last = loop.lyapunov[-1]
+        last = last._replace(weight=jnp.zeros_like(last.weight), bias=jnp.asarray(root.ravel()))
+        return loop._replace(lyapunov=(*loop.lyapunov[:-1], last))
+
+    found = car_claim.largest_found(made(root), 1e-3, 1 - 1e-4, 120.0)
+    assert found.outcome is Outcome.PROVED
+    assert found.level > 0
+    some = np.random.default_rng(0).uniform(-found.widths, found.widths, (2000, 7))
+    moved = jax.jit(jax.vmap(car_claim.after, in_axes=(None, 0)))(loop, jnp.asarray(some))
+    each = jax.jit(jax.vmap(lambda state: value(car_claim.FUNCTION, made(root), state)))
+    assert (each(moved) < (1 - 1e-4) * each(jnp.asarray(some))).all()
+    assert car_claim.largest_found(made(np.eye(7)), 1e-3, 1 - 1e-4, 120.0).outcome is Outcome.DISPROVED
 
 
 @pytest.mark.slow
