@@ -170,16 +170,3 @@ def test_the_stride_is_that_of_the_mode() -> None:
     landed = np.asarray((jnp.abs(wanted) < walker_mode.LOST - 1e-6).all(0))
     assert landed.sum() >= 4
     np.testing.assert_allclose(found.T[:, landed], wanted[jnp.array(walker_claim.FREE)][:, landed], atol=1e-9)
-
-
-@pytest.mark.slow
-def test_a_hop_of_the_shipped_pogobot_is_proved_and_a_hop_without_controller_is_not() -> None:
-    hopping = pogobot_claim.hopping_of(hybrid_file.read(POGOBOT, pogobot_mode), (1.2, 1.6))
-    level = 0.1 * pogobot_claim.level(hopping)
-    box = return_map.box_of(pogobot_claim.HOP, hopping, level)
-    claim = Bounds(box.low, box.high, 0.99, 0.1 * level, level)
-    assert prove_return(pogobot_claim.HOP, hopping, claim, seconds=600).outcome is Outcome.PROVED
-    still = hopping._replace(
-        weights=hopping.weights._replace(controller=jax.tree.map(jnp.zeros_like, hopping.weights.controller))
-    )
-    assert prove_return(pogobot_claim.HOP, still, claim, seconds=60).outcome is Outcome.DISPROVED

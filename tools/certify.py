@@ -52,7 +52,8 @@ def certify(
     large, smaller ones follow, each half as large.
 
     Pogobot, walker: with every hop from apex to apex, or stride from impact to impact, the file's V decreases in the
-    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow.
+    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow. This
+    takes many minutes.
 
     Each configuration is proved; or disproved, with the state; or undecided, with what is left. Exits with 0 when all
     are proved, else with 1. Claims are about real numbers, not about the rounding of float32.
