@@ -62,11 +62,29 @@ class Passed(NamedTuple):
     within: jax.Array
 
 
-def count(phase: Phase, parameters: Any, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """For a state (m,): whole steps before the last one, the share of that one before the guard, and the exit (m,)."""
+class Counted(NamedTuple):
+    """A phase from one state.
+
+    Attributes:
+      steps: () whole, before the last one.
+      share: () of the last one before the guard.
+      end: (k,) behind the exit.
+      known: () bool; it ended, and did not leave where the phase is as told.
+    """
+
+    steps: jax.Array
+    share: jax.Array
+    end: jax.Array
+    known: jax.Array
+
+
+def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
+    """Goes through a phase from a state (m,)."""
 
     def one(carry: Any, _: None) -> tuple[Any, None]:
-        state, next_state, steps, over, share = carry
+        state, next_state, steps, over, share, known = carry
+        if phase.within is not None:
+            known &= over | (phase.within(parameters, state) < 0).all()
         after = phase.step(parameters, state)
         ends = phase.guard(parameters, after)[0] >= 0
         if phase.armed is not None:
@@ -75,15 +93,23 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> tuple[jax.Array, j
         share = jnp.where(over | ~ends, share, before / (before - behind))
         done = over
         over |= ends
-        return (jnp.where(over, state, after), jnp.where(done, next_state, after), steps + ~over, over, share), None
+        return (
+            jnp.where(over, state, after),
+            jnp.where(done, next_state, after),
+            steps + ~over,
+            over,
+            share,
+            known,
+        ), None
 
     none = jnp.zeros((), bool)
-    begin = (state, state, jnp.zeros((), jnp.int64), none, jnp.full((), 0.5))
-    (state, after, steps, _, share), _ = jax.lax.scan(one, begin, None, length=phase.longest)
+    begin = (state, state, jnp.zeros((), jnp.int64), none, jnp.full((), 0.5), ~none)
+    (state, after, steps, _, share, known), _ = jax.lax.scan(one, begin, None, length=phase.longest)
     if phase.shorten is not None:
         state = phase.shorten(parameters, state, after)
         after = phase.step(parameters, state)
-    return steps, share, phase.exit(parameters, state, after)
+    known &= steps < phase.longest
+    return Counted(steps, share, phase.exit(parameters, state, after), known)
 
 
 def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) -> Passed:

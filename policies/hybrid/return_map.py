@@ -72,13 +72,13 @@ class Bounds(NamedTuple):
 
 
 def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The next state (n,); for each phase (P,) the lesser of two likely numbers of steps nearby; whether all ended."""
-    now, lower, ended = returns.begin(parameters, state), [], jnp.ones((), bool)
+    """The next state (n,); for each phase (P,) the lesser of two likely numbers of steps; whether all is as told."""
+    now, lower, known = returns.begin(parameters, state), [], jnp.ones((), bool)
     for phase in returns.phases:
-        steps, share, now = count(phase, parameters, now)
-        lower.append(jnp.maximum(jnp.where(share < 0.5, steps - 1, steps), 0))
-        ended &= steps < phase.longest
-    return returns.end(parameters, now), jnp.stack(lower), ended
+        passing = count(phase, parameters, now)
+        now, known = passing.end, known & passing.known
+        lower.append(jnp.maximum(jnp.where(passing.share < 0.5, passing.steps - 1, passing.steps), 0))
+    return returns.end(parameters, now), jnp.stack(lower), known
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
@@ -91,7 +91,7 @@ def _look(
     def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         start = enclosure.begin(low, high)
         middle = (low + high) / 2
-        after, lower, ended = follow(returns, parameters, middle)
+        after, lower, told = follow(returns, parameters, middle)
         before = through(partial(returns.value, parameters), start)
 
         def chosen(choice: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -113,7 +113,7 @@ def _look(
         outside = before.box().low[0] > claim.level
         value, next_value = returns.value(parameters, middle)[0], returns.value(parameters, after)[0]
         limit = jnp.maximum(claim.keep * value, claim.hole)
-        false = ended & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
+        false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
         share = slope.max(0) + 1e-3 * (high - low) * jnp.maximum(slope.max(), 1e-300)
         return outside | fine.all(), false, jnp.argmax(share)
 
