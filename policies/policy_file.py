@@ -165,11 +165,11 @@ def _session(content: bytes):  # type: ignore[no-untyped-def]
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def read_policy(path: str | Path) -> PolicyFile:
-    """Reads a policy file and checks that it is whole and of this contract; does not run it.
+def read_content(path: str | Path) -> tuple[bytes, dict[str, str]]:
+    """Reads any of our ONNX files: its bytes, and what it says about itself.
 
     Raises:
-      PolicyFileError: which of these is wrong, and what to do.
+      PolicyFileError: it cannot be read, or is none of ours.
     """
     file = Path(path)
     try:
@@ -180,9 +180,20 @@ def read_policy(path: str | Path) -> PolicyFile:
         metadata = _session(content).get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime has no common error class
         raise PolicyFileError(f"{file} is damaged or no ONNX file: copy or export it again") from error
-    stated = metadata.get(cards.CONTRACT_KEY)
-    if stated is None:
+    if cards.CONTRACT_KEY not in metadata:
         raise PolicyFileError(f"{file} is an ONNX file but no Haltere policy: make one with `haltere export`")
+    return content, dict(metadata)
+
+
+def read_policy(path: str | Path) -> PolicyFile:
+    """Reads a policy file and checks that it is whole and of this contract; does not run it.
+
+    Raises:
+      PolicyFileError: which of these is wrong, and what to do.
+    """
+    file = Path(path)
+    content, metadata = read_content(file)
+    stated = metadata[cards.CONTRACT_KEY]
     if stated != CONTRACT:
         raise PolicyFileError(
             f"{file} has the contract {stated}, this version expects {CONTRACT}: "

@@ -46,6 +46,14 @@ def test_help_teaches(command: list[str], teaches: str) -> None:
     assert teaches in done.stdout
 
 
+@pytest.mark.parametrize("name", ["car", "pogobot", "walker"])
+def test_info_shows_a_hybrid_controller(name: str) -> None:
+    done = haltere("info", str(FOUNDATION.with_name(f"{name}.onnx")))
+    assert done.returncode == 0, done.stderr
+    assert "golden vectors: 64 states" in done.stdout
+    assert "haltere.hybrid/1" in done.stdout
+
+
 def test_info_shows_the_card() -> None:
     done = haltere("info")
     assert done.returncode == 0

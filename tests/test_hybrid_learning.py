@@ -30,6 +30,7 @@ from haltere.policies.hybrid.lyapunov_learning import LyapunovRecipe
 from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.region_of_attraction import RegionRecipe
 from haltere.policies.hybrid.training import Recipe
+from haltere.policies.hybrid_policy import HybridPolicy, golden_error
 from haltere.policies.plants import car
 
 MODE: Mode = car_mode
@@ -201,9 +202,9 @@ def test_the_file_repeats_the_networks(drawn: Learned, tmp_path: Path) -> None:
     for one, other in zip(jax.tree.leaves(drawn), jax.tree.leaves(hybrid_file.read(path, MODE)), strict=True):
         np.testing.assert_array_equal(one, other)
     samples = hybrid_file.golden(drawn, MODE)
-    assert hybrid_file.worst_error(path.read_bytes(), samples) < 1e-5
+    assert golden_error(HybridPolicy(path.read_bytes()), samples) < 1e-5
     samples["action"] = samples["action"] + 1e-2
-    assert hybrid_file.worst_error(path.read_bytes(), samples) > 1e-3
+    assert golden_error(HybridPolicy(path.read_bytes()), samples) > 1e-3
     (tmp_path / "no.onnx").write_bytes(b"no")
     with pytest.raises(PolicyFileError):
         hybrid_file.read(tmp_path / "no.onnx", MODE)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from haltere.policies import contract
-from haltere.policies.policy_file import golden_error, load_policy
+from haltere.policies import contract, hybrid_policy
+from haltere.policies.policy_file import golden_error, load_policy, read_content
 from haltere.policies.zoo.shipped import FOUNDATION
 
 
@@ -20,6 +20,9 @@ def info(
 ) -> None:
     """Show a policy file's card, and check the file against its golden vectors."""
     console = Console()
+    if read_content(policy)[1]["haltere.contract"] == hybrid_policy.CONTRACT:
+        _show_hybrid(console, policy)
+        return
     loaded, file = load_policy(policy, backend)
     card = file.card
     console.print(f"[bold]{card.name}[/] · {card.kind} · contract {contract.CONTRACT} · {len(file.content)} bytes")
@@ -33,8 +36,24 @@ def info(
             table.add_row(field.name, str(field.size), field.unit, field.frame)
         console.print(table)
     console.print("motor order: " + ", ".join(contract.MOTOR_ORDER))
-    for title, entries in (("scores", card.scores), ("provenance", card.provenance)):
+    _show_entries(console, (("scores", card.scores), ("provenance", card.provenance)))
+
+
+def _show_entries(console: Console, tables: tuple[tuple[str, dict[str, Any]], ...]) -> None:
+    for title, entries in tables:
         table = Table(title=title, title_justify="left", show_header=False)
         for name, value in entries.items():
             table.add_row(name, str(value))
         console.print(table)
+
+
+def _show_hybrid(console: Console, path: Path) -> None:
+    loaded, file = hybrid_policy.load_hybrid(path)
+    card = dict(file.card)
+    size = len(file.content)
+    console.print(f"[bold]{card.pop('name', path.stem)}[/] · contract {hybrid_policy.CONTRACT} · {size} bytes")
+    error = hybrid_policy.golden_error(loaded, file.golden)
+    console.print(f"golden vectors: {len(file.golden['state'])} states, largest error {error:.1e} in onnxruntime")
+    nested = [(name, entry) for name, entry in card.items() if isinstance(entry, dict)]
+    plain = {name: entry for name, entry in card.items() if not isinstance(entry, dict)}
+    _show_entries(console, (("card", plain), *nested))

@@ -24,11 +24,9 @@ from haltere.policies.export.onnx_file import IR_VERSION, OPSET
 from haltere.policies.hybrid import controller, learned, lyapunov, region_of_attraction
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.mode import Mode
+from haltere.policies.hybrid_policy import CONTRACT, OUTPUTS, TOLERANCE, HybridPolicy, golden_error, read_hybrid
 
-CONTRACT = "haltere.hybrid/1"
 GOLDEN_SAMPLES = 64
-TOLERANCE = 1e-4
-OUTPUTS = ("action", "lyapunov_value", "region_level")
 
 
 def _dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
@@ -153,7 +151,7 @@ def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Pat
     made = model(weights, mode, metadata)
     onnx.checker.check_model(made, full_check=True)
     content = made.SerializeToString(deterministic=True)
-    error = worst_error(content, samples)
+    error = golden_error(HybridPolicy(content), samples)
     if not error <= TOLERANCE:
         raise ExportError(f"ONNX Runtime differs from JAX by {error:.2g}: expected at most {TOLERANCE:g}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,20 +159,6 @@ def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Pat
     scratch.write_bytes(content)
     scratch.replace(path)
     return path
-
-
-def worst_error(content: bytes, samples: dict[str, FloatArray]) -> float:
-    """Largest difference of ONNX Runtime from golden vectors, relative to one plus their size."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for row in range(len(samples["state"])):
-        feed = {name: samples[name][row : row + 1] for name in ("state", "configuration")}
-        for name, found in zip(OUTPUTS, session.run(list(OUTPUTS), feed), strict=True):
-            wanted = samples[name][row : row + 1]
-            worst = max(worst, float(np.max(np.abs(found - wanted) / (1 + np.abs(wanted)))))
-    return worst
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -190,10 +174,7 @@ def name_of(path: Path) -> str:
     Raises:
       PolicyFileError: the file cannot be read, or is none of a hybrid controller.
     """
-    props = {entry.key: entry.value for entry in _load(path).metadata_props}
-    if props.get("haltere.contract") != CONTRACT:
-        raise PolicyFileError(f"{path} is not a hybrid controller's file: make one with `haltere train car`")
-    return str(json.loads(props.get("haltere.card", "{}")).get("name", ""))
+    return str(read_hybrid(path).card.get("name", ""))
 
 
 def read(path: Path, mode: Mode) -> Learned:
