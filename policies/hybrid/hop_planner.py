@@ -41,14 +41,14 @@ class Outlook:
     """
 
     hops: int = 3
-    iterations: int = 5
+    iterations: int = 3
     rate: float = 0.2
-    starts: int = 64
+    starts: int = 24
     samples: int = 12
     edge_m: float = 0.04
     clearance_m: float = 0.06
     clearance_weight: float = 300.0
-    touch_weight: float = 10.0
+    touch_weight: float = 0.0
     landing_weight: float = 1.0
     speed_span_m_s: float = 0.6
 
