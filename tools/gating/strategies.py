@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from haltere.fpga.energy import Constants
 from haltere.fpga.features import WINDOW
-from haltere.fpga.gate import AtRandom, ByContext, ByLoss, Chooser, Gate, Static, View
+from haltere.fpga.gate import AtRandom, ByContext, ByLoss, Chooser, Gate, Orders, Static, View
 from haltere.fpga.objective import EVERYTHING, Objective
 from haltere.fpga.power import subset_energy
 from haltere.fpga.recognition import Int8Recogniser, OnnxScores, Recogniser, read_gate
@@ -70,7 +70,7 @@ class Watched:
         self.contexts: list[npt.NDArray[np.int64]] = []
         self.alarms: list[Flags] = []
 
-    def decide(self, view: View) -> tuple[Flags, Flags]:
+    def decide(self, view: View) -> Orders:
         """See `Gate.decide`."""
         found = self._gate.decide(view)
         self.contexts.append(self._gate.context.copy())
