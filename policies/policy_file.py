@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from haltere.policies import card as cards
 from haltere.policies.card import Card, Golden
@@ -123,9 +125,9 @@ class NativePolicy:
 
 
 class NumpyPolicy:
-    """The reference: the same equations in NumPy."""
+    """The reference: the same equations in NumPy, in the precision of the weights and the hidden state."""
 
-    def __init__(self, weights: dict[str, FloatArray], initial_hidden_state: FloatArray) -> None:
+    def __init__(self, weights: dict[str, npt.NDArray[Any]], initial_hidden_state: npt.NDArray[Any]) -> None:
         self._w = weights
         self._initial = initial_hidden_state
         self.hidden_state = initial_hidden_state.copy()

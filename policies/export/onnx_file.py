@@ -27,6 +27,9 @@ IR_VERSION = 10
 def golden_run(weights: dict[str, FloatArray], initial_hidden_state: FloatArray, seed: int = 0) -> Golden:
     """Records a golden run: 64 steps over wide random observations, so that every weight takes part.
 
+    It is worked out in double precision, so that each backend is held against the truth and not against another's
+    rounding.
+
     Args:
       weights: by the names of `student.Weights`.
       initial_hidden_state: (16,).
@@ -37,12 +40,13 @@ def golden_run(weights: dict[str, FloatArray], initial_hidden_state: FloatArray,
     scale = np.repeat(np.array([0.5, 0.6, 1.0, 2.0, 0.6], np.float32), [3, 9, 3, 3, 4])
     observation = (rng.standard_normal((steps, OBSERVATION_SIZE)) * scale).astype(np.float32)
     observation[:, [3, 7, 11]] = np.abs(observation[:, [3, 7, 11]])
-    policy = NumpyPolicy(weights, initial_hidden_state)
+    exact = {name: array.astype(np.float64) for name, array in weights.items()}
+    policy = NumpyPolicy(exact, initial_hidden_state.astype(np.float64))
     hidden, action = [initial_hidden_state], []
     for row in observation:
         action.append(policy.step(row))
         hidden.append(policy.hidden_state)
-    return Golden(observation, np.stack(hidden), np.stack(action))
+    return Golden(observation, np.stack(hidden).astype(np.float32), np.stack(action).astype(np.float32))
 
 
 def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.ModelProto:

@@ -13,9 +13,14 @@ from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
 
 
 def traits(vehicle: Quadrotor, line: Line) -> dict[str, np.ndarray]:
-    """What a probe may ask for, by name, each (V,); masses and times in logarithms."""
+    """What a probe may ask for, by name, each (V,); masses and times in logarithms.
+
+    The rotors' speed in hover is that of quadratic thrust, over full speed: what a policy has to find out to hover.
+    """
+    thrust_to_weight = vehicle.thrust_curve.sum((0, 1)) / (vehicle.mass * GRAVITY_M_S2)
     values = {
-        "thrust-to-weight": vehicle.thrust_curve.sum((0, 1)) / (vehicle.mass * GRAVITY_M_S2),
+        "thrust-to-weight": thrust_to_weight,
+        "rotors' speed in hover": thrust_to_weight**-0.5,
         "mass (log)": jnp.log(vehicle.mass),
         "torque-to-inertia (log)": jnp.log(
             vehicle.thrust_curve.sum(0).mean(0) * jnp.hypot(vehicle.rotor_x[0], vehicle.rotor_y[0]) / vehicle.inertia[0]

@@ -198,7 +198,13 @@ class FoundationBench:
                 "m",
             )
             known = traits(calm, line)
-            for name in ("thrust-to-weight", "torque-to-inertia (log)", "motor rise time (log)", "mass (log)"):
+            for name in (
+                "thrust-to-weight",
+                "rotors' speed in hover",
+                "torque-to-inertia (log)",
+                "motor rise time (log)",
+                "mass (log)",
+            ):
                 hidden = trace.hidden[CHANGE_STEP // evaluate.CHUNK // 2 : CHANGE_STEP // evaluate.CHUNK]
                 value = held_out_r2(hidden[:, :, trace.alive], known[name][trace.alive])
                 if who == OURS and name == "thrust-to-weight":

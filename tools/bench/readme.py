@@ -55,7 +55,7 @@ def foundation_table() -> list[str]:
         unit = "" if ours["unit"] == "1" else f" {ours['unit']}"
         lines.append(f"| {measure} | {_number(raptor['value'])}{unit} | **{_number(ours['value'])}{unit}** |")
     missed = [row for row in record["rows"] if row["met"] is False]
-    aims = "; ".join(f"{row['measure']} {_number(row['value'])} (aim {row['asked']})" for row in missed)
+    aims = "; ".join(f"{row['measure']} {row['value']:.4g} (aim {row['asked']})" for row in missed)
     return [*lines, "", *([f"Aimed at and not reached: {aims}.", ""] if missed else []), _source(record)]
 
 
