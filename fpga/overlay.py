@@ -174,7 +174,7 @@ class CarmaGate(DefaultIP):  # type: ignore[misc]
         self._mask("paths", paths)
         if not 0 <= on_ticks <= period_ticks <= 0xFFFF:
             raise ConfigError(
-                f"on_ticks is {on_ticks} and period_ticks {period_ticks}; they must be 0 to 65535, the first not greater"
+                f"on_ticks is {on_ticks}, period_ticks {period_ticks}; they must be 0 to 65535, the first not greater"
             )
         self.write(offset("BURST_TICKS"), period_ticks << 16 | on_ticks)
         self.write(offset("BURST"), paths)

@@ -22,7 +22,7 @@ Codes = npt.NDArray[np.int64]
 PERIOD_S = 0.01
 INVALID = -(2**15)
 RING_LONGEST_M, RING_NOISE_M = 40.0, 0.0125
-"""Of eight LIDAR-Lite v3HP (operation manual): 40 m to a 70 % target, and +-2.5 cm, taken as two standard deviations."""
+"""Of eight LIDAR-Lite v3HP (operation manual): 40 m to a white target; +-2.5 cm, taken as two standard deviations."""
 RING_WAKE_S = 0.022
 """From its power to the ring's first measurement (operation manual)."""
 RING_MISFIT_M = 0.4
