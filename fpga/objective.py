@@ -38,7 +38,7 @@ def subset_of(paths: npt.NDArray[np.bool_], bursts: npt.NDArray[np.bool_]) -> np
     mask = (paths[..., 1:] << np.arange(len(PATHS) - 1)).sum(axis=-1)
     # Among those with the lidar, a subset's place is its mask without the lidar's bit.
     place = _STEADY + (mask >> LIDAR << (LIDAR - 1) | mask & ((1 << (LIDAR - 1)) - 1))
-    return np.where(bursts[..., LIDAR] & paths[..., LIDAR], place, mask)
+    return np.asarray(np.where(bursts[..., LIDAR] & paths[..., LIDAR], place, mask))
 
 
 @dataclass(frozen=True)
