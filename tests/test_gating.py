@@ -14,7 +14,7 @@ from haltere.fpga.energy import CONSTANTS, load_constants
 from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of, subset_of
 from haltere.fpga.paths import FLOW, LIDAR, PATHS
 from haltere.fpga.power import subset_energy, subset_power_w
-from haltere.fpga.street import STREET_SENSORS
+from haltere.fpga.street import STREET_BURST_DUTY, STREET_SENSORS
 from haltere.policies.errors import ConfigError
 from haltere.sim.trajectory import make_trajectory
 from haltere.tools.flight.plan import FlightPlan, fly_plan
@@ -72,9 +72,9 @@ def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> Non
     assert log.error_m[log.time_s > 1].max() < 0.5
     late = log.time_s > 3.5
     assert (np.array(gate.contexts)[late] == BARE).mean() > 0.95
-    flow, lidar = log.awake[late][..., 1], log.awake[late][..., 2]
-    assert not flow.any()
-    assert lidar.all()
+    assert not log.awake[late][..., FLOW].any()
+    assert log.running[late][..., LIDAR].mean() == pytest.approx(STREET_BURST_DUTY, abs=0.05)
+    assert log.running[log.time_s < 1.5][..., LIDAR].min() == 1
 
 
 def test_faults_are_survived_and_counted() -> None:
