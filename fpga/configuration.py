@@ -81,6 +81,7 @@ class Sensor:
         raw count is the product of angular rate and range, divided by 1024.
       noise: standard deviation of each axis, same units.
       rate_hz: samples a second.
+      gain_rate_hz: rate for which the gains are worked out, where samples come in bursts; 0: that of the samples.
       offset: added to each axis; zero if empty.
       delay_s: from measurement to arrival.
       silence_s: without a sample for which the path no longer counts.
@@ -90,6 +91,7 @@ class Sensor:
     calibration: tuple[tuple[float, ...], ...]
     noise: tuple[float, ...]
     rate_hz: float
+    gain_rate_hz: float = 0.0
     offset: tuple[float, ...] = ()
     delay_s: float = 0.0
     silence_s: float = 0.5
@@ -147,7 +149,10 @@ def configure(
                 gains = Gains(0.0, 1.0, sensor.noise[place] * 10, math.inf, math.inf)
             else:
                 gains = settled_gains(
-                    sensor.rate_hz, sensor.noise[place], acceleration_noise_m_s2, path.velocity[place]
+                    sensor.gain_rate_hz or sensor.rate_hz,
+                    sensor.noise[place],
+                    acceleration_noise_m_s2,
+                    path.velocity[place],
                 )
             _put(device, "GAIN_POSITION", gains.position, GAIN_BITS, 25, place, index)
             _put(device, "GAIN_VELOCITY", gains.velocity, GAIN_BITS, 25, place, index)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from haltere.fpga.features import ALWAYS, DECISION_RATE_HZ
 from haltere.fpga.novelty import Novelty
-from haltere.fpga.objective import EVERYTHING, Objective, paths_of
+from haltere.fpga.objective import EVERYTHING, SUBSETS, Objective, bursts_of, paths_of
 from haltere.fpga.paths import FLOW, IMU, LIDAR, PATHS
 from haltere.fpga.recognition import OnnxScores, Recogniser
 
@@ -62,6 +62,20 @@ class View(NamedTuple):
     lyapunov: Array | None = None
 
 
+class Orders(NamedTuple):
+    """What a gate decides, (N, 5) flags each.
+
+    Attributes:
+      gate: paths that are asked for.
+      burst: of them, those that run in bursts.
+      force: paths that are forced on.
+    """
+
+    gate: Flags
+    burst: Flags
+    force: Flags
+
+
 class Chooser(Protocol):
     """Picks a subset of the paths for each flight, anew at every decision."""
 
@@ -107,7 +121,7 @@ class ByLoss:
     Attributes:
       network: gives the logarithm of each subset's loss.
       objective: of loss and energy.
-      energy: (16,), of each subset.
+      energy: (24,), of each subset.
     """
 
     network: OnnxScores
@@ -125,7 +139,7 @@ class AtRandom:
     """Subsets drawn by lot.
 
     Attributes:
-      share: (16,), how often each is drawn.
+      share: (24,), how often each is drawn.
       period_s: mean time that one is kept.
       generator: source of chance.
     """
@@ -176,8 +190,8 @@ class Gate:
     _before: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _changed_s: Array = field(default_factory=lambda: np.zeros(0))
 
-    def decide(self, view: View) -> tuple[Flags, Flags]:
-        """Returns the paths that are asked for and those that are forced on, (N, 5) each."""
+    def decide(self, view: View) -> Orders:
+        """Returns what is to run."""
         wanted, context = self.chooser.choose(view)
         count = len(wanted)
         if len(self._subset) != count:
@@ -187,7 +201,7 @@ class Gate:
             self._contradicted, self._before = np.zeros(count, np.int64), np.full(count, EVERYTHING)
             self._changed_s = np.full(count, -np.inf)
             self.stuck = np.zeros((count, len(PATHS)), np.bool_)
-        key = wanted + (EVERYTHING + 1) * (context + 1)
+        key = wanted + SUBSETS * (context + 1)
         self._wins = np.where(key == self._candidate, self._wins + 1, 1)
         self._candidate = key
         won = self._wins >= (WINS if view.time_s > WINS / DECISION_RATE_HZ else 1)
@@ -214,8 +228,9 @@ class Gate:
         force[self._until_s > view.time_s] = True
         force &= ~self.stuck
         force[:, IMU] = True
-        meanwhile = np.where(view.time_s < self._changed_s + self.handover_s, self._before, 0)
-        return paths_of(self._subset | meanwhile) & ~self.stuck, force
+        meanwhile = paths_of(self._before) & (view.time_s < self._changed_s + self.handover_s)[:, None]
+        burst = bursts_of(self._subset) & ~(meanwhile & ~bursts_of(self._before))
+        return Orders((paths_of(self._subset) | meanwhile) & ~self.stuck, burst, force)
 
     def _strange(self, view: View) -> tuple[Flags, Flags]:
         """Whether the features are of no known context, and whether flow and ring contradict the estimate."""

@@ -160,6 +160,25 @@ class CarmaGate(DefaultIP):  # type: ignore[misc]
         self._mask("paths", paths)
         self.write(offset("GATE"), paths)
 
+    def burst(self, paths: int, on_ticks: int, period_ticks: int) -> None:
+        """Lets paths that are asked for run in bursts only.
+
+        Args:
+          paths: mask; 0 ends the bursts.
+          on_ticks: of a burst.
+          period_ticks: from one to the next.
+
+        Raises:
+          ConfigError: not a mask of paths, or not 0 <= on_ticks <= period_ticks <= 65535.
+        """
+        self._mask("paths", paths)
+        if not 0 <= on_ticks <= period_ticks <= 0xFFFF:
+            raise ConfigError(
+                f"on_ticks is {on_ticks}, period_ticks {period_ticks}; they must be 0 to 65535, the first not greater"
+            )
+        self.write(offset("BURST_TICKS"), period_ticks << 16 | on_ticks)
+        self.write(offset("BURST"), paths)
+
     def force(self, paths: int) -> None:
         """Forces paths on, a mask, at the next tick, whatever was asked for.
 

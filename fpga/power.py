@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from haltere.fpga.configuration import Sensor
 from haltere.fpga.energy import Constants, PathUse, estimate
-from haltere.fpga.objective import SUBSETS, paths_of
-from haltere.fpga.paths import FLOW, GPS
+from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of
+from haltere.fpga.paths import FLOW, GPS, PATHS
+from haltere.fpga.street import STREET_BURST_DUTY
 
 WATCHERS = (FLOW, GPS)
 """Paths whose sensors stay on for a gate to know the context by, while their clocks may stop."""
 
 
 def subset_energy(constants: Constants, sensors: tuple[Sensor, ...], clock_hz: float) -> npt.NDArray[np.float64]:
-    """Returns what the objective takes for the energy (16,) of each subset: 1 with everything on.
+    """Returns what the objective takes for the energy (24,) of each subset: 1 with everything on.
 
     It is the mean of the sensors' and of the fabric's power, each over its own with everything on: otherwise a motor of
     some watts would hide all that clocks can save.
@@ -28,13 +29,13 @@ def subset_energy(constants: Constants, sensors: tuple[Sensor, ...], clock_hz: f
     alone = replace(constants, sensors=(None,) * len(sensors))
     fabric = subset_power_w(alone, sensors, clock_hz)
     rest = subset_power_w(constants, sensors, clock_hz) - fabric
-    return np.asarray(0.5 * (rest / rest[-1] + fabric / fabric[-1]))
+    return np.asarray(0.5 * (rest / rest[EVERYTHING] + fabric / fabric[EVERYTHING]))
 
 
 def subset_power_w(
     constants: Constants, sensors: tuple[Sensor, ...], clock_hz: float, watching: bool = True
 ) -> npt.NDArray[np.float64]:
-    """Returns the power (16,) of each subset, without the static part, W.
+    """Returns the power (24,) of each subset, without the static part, W.
 
     Args:
       constants: of the energy model.
@@ -42,16 +43,32 @@ def subset_power_w(
       clock_hz: of the fabric.
       watching: the watchers' sensors stay on.
     """
-    power = []
-    for subset in range(SUBSETS):
-        awake = paths_of(np.array(subset))
+    subset = np.arange(SUBSETS)
+    share = np.where(bursts_of(subset), STREET_BURST_DUTY, paths_of(subset))
+    return power_w(constants, sensors, clock_hz, share, watching)
+
+
+def power_w(
+    constants: Constants,
+    sensors: tuple[Sensor, ...],
+    clock_hz: float,
+    share: npt.NDArray[np.float64],
+    watching: bool = True,
+) -> npt.NDArray[np.float64]:
+    """Returns the power (...) of paths that run for shares (..., 5) of the time; the rest as of `subset_power_w`."""
+    cycles = round(clock_hz)
+
+    def take(awake: npt.NDArray[np.bool_]) -> float:
         uses = [
             PathUse(
-                round(clock_hz) if runs else 0,
+                cycles if runs else 0,
                 round(sensor.rate_hz) if runs else 0,
                 1.0 if watching and path in WATCHERS else None,
             )
             for path, (runs, sensor) in enumerate(zip(awake, sensors, strict=True))
         ]
-        power.append(estimate(constants, uses, round(clock_hz), clock_hz).total().value)
-    return np.array(power)
+        return estimate(constants, uses, cycles, clock_hz).total().value
+
+    asleep = take(np.zeros(len(PATHS), np.bool_))
+    more = np.array([take(np.arange(len(PATHS)) == path) - asleep for path in range(len(PATHS))])
+    return np.asarray(asleep + share @ more)

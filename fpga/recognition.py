@@ -25,7 +25,7 @@ class GateFile(NamedTuple):
 
     Attributes:
       contexts: names of the known contexts.
-      loss: (C, 16), position error of each context with each subset of paths, m.
+      loss: (C, 24), position error of each context with each subset of paths, m.
       novelty: of the first features.
       network: the perceptron's numbers, for the RTL.
       words: the same as int8 words.

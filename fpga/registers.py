@@ -12,7 +12,7 @@ from pathlib import Path
 
 ID = 0x4341524D
 """`CARM`: what the register `ID` reads."""
-VERSION = 0x0001_0000
+VERSION = 0x0001_0001
 """Major version in the upper half: a driver refuses another one."""
 
 COUNT_BITS = 24
@@ -61,6 +61,10 @@ MAP = (
     Register("RELOAD", 0x03C, "w", "at the next tick: paths [4:0] reload from the fuser, bit 8: the fuser from SEED"),
     Register("CYCLES_LO", 0x040, "r", "clock cycles since reset; copies the upper half"),
     Register("CYCLES_HI", 0x044, "r", "upper half, as it was when the lower was read"),
+    Register(
+        "BURST", 0x048, "rw", "of the paths in GATE, those that run in bursts only; none when the watchdog expires"
+    ),
+    Register("BURST_TICKS", 0x04C, "rw", "ticks of a burst [15:0], from one to the next [31:16]"),
     Register("SAMPLE", 0x050, "rw", "a raw sample, two channels of 16 bits a word, channel 0 lowest", count=4),
     Register("PUSH", 0x060, "w", "number of the path to which SAMPLE is handed"),
     Register("SEED_POSITION", 0x070, "rw", "x, y, z, m, Q12.20", count=3),

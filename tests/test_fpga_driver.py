@@ -99,6 +99,24 @@ def test_a_gated_path_stops_and_counts_what_it_turns_away(driver: CarmaGate) -> 
     assert driver.activity(GPS).active_cycles > after.active_cycles
 
 
+def test_a_path_runs_in_bursts(driver: CarmaGate) -> None:
+    driver.write(offset("DWELL"), 0)
+    driver.gate(IMU_ONLY | 1 << LIDAR)
+    driver.burst(1 << LIDAR, 5, 20)
+    beat(driver, 40)
+    before, cycles = driver.activity(LIDAR).active_cycles, driver.cycles()
+    beat(driver, 80)
+    share = (driver.activity(LIDAR).active_cycles - before) / (driver.cycles() - cycles)
+    assert share == pytest.approx(0.25, abs=0.02)
+    driver.burst(0, 5, 20)
+    beat(driver, 2)
+    assert driver.status().awake == IMU_ONLY | 1 << LIDAR
+    with pytest.raises(ConfigError, match="on_ticks is 21, period_ticks 20"):
+        driver.burst(1 << LIDAR, 21, 20)
+    with pytest.raises(ConfigError, match="paths"):
+        driver.burst(1 << len(PATHS), 5, 20)
+
+
 def test_every_register_answers_while_everything_is_gated(driver: CarmaGate) -> None:
     driver.write(offset("DWELL"), 0)
     driver.gate(0)

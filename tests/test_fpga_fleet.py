@@ -20,6 +20,7 @@ def test_a_fleet_is_its_devices() -> None:
         configure(device)
         device.write(offset("DWELL"), 7)
         device.write(offset("WATCHDOG"), 12)
+        device.write(offset("BURST_TICKS"), 11 << 16 | 4)
     fleet = Fleet(devices[0].core.memory, COUNT)
     start = random.integers(-(2**21), 2**21, (2, COUNT, 3))
     fleet.seed(*start)
@@ -34,9 +35,9 @@ def test_a_fleet_is_its_devices() -> None:
             for device in devices:
                 device.write(offset("HEARTBEAT"), 1)
         if random.random() < 0.2:
-            fleet.gate, fleet.force = random.random((2, COUNT, 5)) < [[[0.5]], [[0.1]]]
+            fleet.gate, fleet.force, fleet.burst = random.random((3, COUNT, 5)) < [[[0.5]], [[0.1]], [[0.3]]]
             for index, device in enumerate(devices):
-                for name, mask in (("GATE", fleet.gate), ("FORCE", fleet.force)):
+                for name, mask in (("GATE", fleet.gate), ("FORCE", fleet.force), ("BURST", fleet.burst)):
                     device.write(offset(name), int((mask[index] << np.arange(5)).sum()))
         for number, path in enumerate(PATHS):
             for _ in range(random.integers(0, 3) if random.random() < 0.9 else 10):

@@ -23,7 +23,8 @@ from haltere.fpga.gate import (
 )
 from haltere.fpga.golden.classifier import classify
 from haltere.fpga.golden.device import GoldenDevice
-from haltere.fpga.objective import EVERYTHING, SUBSETS, Objective, paths_of
+from haltere.fpga.objective import SUBSETS, Objective, bursts_of, paths_of, subset_of
+from haltere.fpga.paths import LIDAR
 from haltere.fpga.quantise import Network, load, quantise
 from haltere.fpga.recognition import Int8Recogniser, OnnxScores, read_gate
 from haltere.fpga.registers import offset
@@ -58,6 +59,11 @@ def view(time_s: float, features: np.ndarray, offset_m: float = 0.0, upright: fl
 
 def test_subsets_are_paths_with_the_imu() -> None:
     np.testing.assert_array_equal(paths_of(np.array([0, 5, 15])), [[1, 0, 0, 0, 0], [1, 1, 0, 1, 0], [1, 1, 1, 1, 1]])
+    every = np.arange(SUBSETS)
+    np.testing.assert_array_equal(subset_of(paths_of(every), bursts_of(every)), every)
+    assert len({(*map(bool, paths), *map(bool, bursts_of(n))) for n, paths in enumerate(paths_of(every))}) == SUBSETS
+    assert not (bursts_of(every) & ~paths_of(every)).any()
+    assert bursts_of(every).sum() == 8
 
 
 def test_the_objective_weighs_error_against_energy() -> None:
@@ -142,25 +148,25 @@ def test_one_odd_answer_changes_nothing_and_several_do() -> None:
     gate = Gate(ByContext(told, np.array([1, 2])))
     still = np.zeros((2, len(FEATURES)))
     for step in range(10):
-        wanted, force = gate.decide(view(step * PERIOD_S, still))
+        wanted, _, force = gate.decide(view(step * PERIOD_S, still))
     np.testing.assert_array_equal(wanted, paths_of(np.array([1, 1])))
     assert not force[:, 1:].any()
     told.context = 1
     for step in range(10, 10 + WINS):
         np.testing.assert_array_equal(wanted, paths_of(np.array([1, 1])))
-        wanted, _ = gate.decide(view(step * PERIOD_S, still))
+        wanted = gate.decide(view(step * PERIOD_S, still)).gate
     np.testing.assert_array_equal(wanted, paths_of(np.array([2, 2])))
 
 
 def test_the_unknown_brings_everything_on(gate_file) -> None:
     features, _ = plausible(gate_file, 20)
     gate = Gate(Static(1), gate_file.novelty)
-    _, force = gate.decide(view(1.0, features))
+    force = gate.decide(view(1.0, features)).force
     assert not gate.unknown.any()
     features[:, :ALWAYS] += 30.0
     for step in range(DOUBTS):
         assert not force[:, 1:].any()
-        _, force = gate.decide(view(1.0 + (step + 1) * PERIOD_S, features))
+        force = gate.decide(view(1.0 + (step + 1) * PERIOD_S, features)).force
     assert force.all()
     assert DOUBTS * PERIOD_S < 0.3
 
@@ -169,15 +175,15 @@ def test_the_unknown_brings_everything_on(gate_file) -> None:
 def test_a_vehicle_in_danger_gets_all_its_senses_at_once(offset_m: float, upright: float) -> None:
     gate = Gate(Static(1))
     still = np.zeros((1, len(FEATURES)))
-    assert not gate.decide(view(0.5, still))[1][:, 1:].any()
-    assert gate.decide(view(1.0, still, offset_m, upright))[1].all()
-    assert gate.decide(view(1.0 + 0.9 * HOLD_S, still))[1].all()
-    assert not gate.decide(view(1.0 + 1.1 * HOLD_S, still))[1][:, 1:].any()
+    assert not gate.decide(view(0.5, still)).force[:, 1:].any()
+    assert gate.decide(view(1.0, still, offset_m, upright)).force.all()
+    assert gate.decide(view(1.0 + 0.9 * HOLD_S, still)).force.all()
+    assert not gate.decide(view(1.0 + 1.1 * HOLD_S, still)).force[:, 1:].any()
 
 
 def test_a_lyapunov_value_above_its_level_is_danger() -> None:
     still = view(0.5, np.zeros((2, len(FEATURES))))
-    _, force = Gate(Static(1)).decide(still._replace(lyapunov=np.array([0.5, 1.5])))
+    force = Gate(Static(1)).decide(still._replace(lyapunov=np.array([0.5, 1.5]))).force
     np.testing.assert_array_equal(force[:, 1:].all(axis=1), [False, True])
 
 
@@ -188,9 +194,9 @@ def test_a_stuck_sensor_is_left_out_and_the_others_come_on() -> None:
     age = np.full((2, 5), 10)
     age[0, 2] = 500
     gate = Gate(Static(2))
-    wanted, force = gate.decide(still._replace(repeats=repeats, age_ticks=age))
+    wanted, _, force = gate.decide(still._replace(repeats=repeats, age_ticks=age))
     np.testing.assert_array_equal(wanted | force, [[1, 0, 1, 0, 0], [1, 1, 0, 1, 1]])
-    wanted, force = gate.decide(still._replace(time_s=9.0))
+    wanted, _, force = gate.decide(still._replace(time_s=9.0))
     assert not (wanted | force)[1, 2]
 
 
@@ -199,7 +205,7 @@ def test_contradicting_sensors_bring_everything_on(gate_file) -> None:
     features[:, [12, 14, 15]] = 3.0, 3.0, 1.0
     gate = Gate(Static(1), gate_file.novelty)
     for step in range(CONTRADICTIONS):
-        _, force = gate.decide(view(1.0 + step * PERIOD_S, features))
+        force = gate.decide(view(1.0 + step * PERIOD_S, features)).force
         assert force.all() == (step == CONTRADICTIONS - 1)
 
 
@@ -209,10 +215,21 @@ def test_the_paths_of_before_stay_until_the_handover_is_over() -> None:
     still = np.zeros((1, len(FEATURES)))
     for step in range(60):
         told.context = int(step >= 30)
-        wanted, _ = gate.decide(view(step * PERIOD_S, still))
+        wanted = gate.decide(view(step * PERIOD_S, still)).gate
         if step == 30 + WINS:
             np.testing.assert_array_equal(wanted, paths_of(np.array([3])))
     np.testing.assert_array_equal(wanted, paths_of(np.array([2])))
+
+
+def test_bursts_are_asked_for_and_end_where_everything_is_forced_on() -> None:
+    number = int(subset_of(paths_of(np.array(3)), np.arange(5) == LIDAR))
+    gate = Gate(Static(number))
+    still = np.zeros((1, len(FEATURES)))
+    gate_, burst, force = gate.decide(view(0.0, still))
+    np.testing.assert_array_equal(gate_, paths_of(np.array([3])))
+    np.testing.assert_array_equal(burst[0], np.arange(5) == LIDAR)
+    assert not force[:, 1:].any()
+    assert gate.decide(view(1.0, still, offset_m=2.0)).force.all()
 
 
 def test_lots_are_drawn_as_often_as_asked() -> None:
@@ -231,4 +248,3 @@ def test_predicted_losses_choose(gate_file) -> None:
     chosen, _ = ByLoss(OnnxScores(GATE_LOSS), Objective(0.5, 0.0), power).choose(view(1.0, features))
     found = gate_file.loss[context, chosen] / gate_file.loss[context].min(axis=1)
     assert np.median(found) < 1.3
-    assert EVERYTHING == SUBSETS - 1

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from haltere.fpga.energy import CONSTANTS, load_constants
-from haltere.fpga.objective import EVERYTHING, SUBSETS
-from haltere.fpga.paths import FLOW, LIDAR
+from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of, subset_of
+from haltere.fpga.paths import FLOW, LIDAR, PATHS
 from haltere.fpga.power import subset_energy, subset_power_w
-from haltere.fpga.street import STREET_SENSORS
+from haltere.fpga.street import STREET_BURST_DUTY, STREET_SENSORS
 from haltere.policies.errors import ConfigError
 from haltere.sim.trajectory import make_trajectory
 from haltere.tools.flight.plan import FlightPlan, fly_plan
@@ -53,10 +53,13 @@ def test_the_reference_s_velocity_is_its_slope() -> None:
 def test_more_paths_take_more() -> None:
     constants = load_constants()
     for power in (subset_power_w(constants, STREET_SENSORS, 1e8), subset_energy(constants, STREET_SENSORS, 1e8)):
-        for subset in range(SUBSETS):
-            for bit in range(4):
-                if not subset >> bit & 1:
-                    assert power[subset | 1 << bit] > power[subset]
+        every = np.arange(SUBSETS)
+        paths, bursts = paths_of(every), bursts_of(every)
+        for path in range(1, len(PATHS)):
+            added = paths | (np.arange(len(PATHS)) == path)
+            more = subset_of(added, bursts)[~paths[:, path]]
+            assert np.all(power[more] > power[every[~paths[:, path]]])
+        assert np.all(power[bursts.any(axis=1)] < power[subset_of(paths, np.zeros_like(bursts))[bursts.any(axis=1)]])
     assert subset_energy(constants, STREET_SENSORS, 1e8)[EVERYTHING] == pytest.approx(1.0)
     assert set(KNOWLEDGE.values()) <= set(range(SUBSETS))
 
@@ -69,9 +72,9 @@ def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> Non
     assert log.error_m[log.time_s > 1].max() < 0.5
     late = log.time_s > 3.5
     assert (np.array(gate.contexts)[late] == BARE).mean() > 0.95
-    flow, lidar = log.awake[late][..., 1], log.awake[late][..., 2]
-    assert not flow.any()
-    assert lidar.all()
+    assert not log.awake[late][..., FLOW].any()
+    assert log.running[late][..., LIDAR].mean() == pytest.approx(STREET_BURST_DUTY, abs=0.05)
+    assert log.running[log.time_s < 1.5][..., LIDAR].min() == 1
 
 
 def test_faults_are_survived_and_counted() -> None:

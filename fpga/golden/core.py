@@ -89,10 +89,12 @@ class Core:
         self.cycles += cycles
         for path in range(len(PATHS)):
             self.active[path] += cycles * (self.governor.awake >> path & 1)
-        woken, expired = self.governor.tick(*map(self.memory.get, ("GATE", "FORCE", "DWELL", "WATCHDOG")))
+        words = ("GATE", "FORCE", "DWELL", "WATCHDOG", "BURST", "BURST_TICKS")
+        woken, expired = self.governor.tick(*map(self.memory.get, words))
         reload, seed = self._reload | woken, self._seed
         if expired:
             self.memory.set("GATE", ALL_PATHS)
+            self.memory.set("BURST", 0)
         self._reload, self._seed = 0, False
         self.ticks += 1
         if self.stale:

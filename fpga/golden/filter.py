@@ -96,7 +96,6 @@ def reload(state: FilterState, position: Words, velocity: Words, where: Flags) -
         valid=state.valid & ~where,
         age=np.where(where, NEVER, state.age),
         nis=np.where(where, 0, state.nis),
-        repeats=np.where(where, 0, state.repeats),
     )
 
 

@@ -24,7 +24,7 @@ class Fleet:
 
     Attributes:
       awake: (N, 5), paths whose clock runs.
-      gate, force: (N, 5), what software and safety ask for.
+      gate, burst, force: (N, 5), what software asks for, what of it in bursts, and what safety asks for.
       expired: (N,), the watchdog has opened everything.
       paths: the five filters' states, each with a leading axis N.
       fuser: the fused states.
@@ -39,12 +39,11 @@ class Fleet:
         """
         self._configs, self._fusion = decode(memory)
         self._dwell, self._watchdog = memory.get("DWELL"), memory.get("WATCHDOG")
+        self._burst_on, self._burst_period = memory.get("BURST_TICKS") & _LONGEST, memory.get("BURST_TICKS") >> 16
+        self._phase = 0
         shape = (count, len(PATHS))
-        self.awake, self.gate, self.force = (
-            np.ones(shape, np.bool_),
-            np.ones(shape, np.bool_),
-            np.zeros(shape, np.bool_),
-        )
+        self.awake, self.gate = np.ones(shape, np.bool_), np.ones(shape, np.bool_)
+        self.burst, self.force = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.expired = np.ones(count, np.bool_)
         self.paths = [kalman.initial_state(path, (count,)) for path in PATHS]
         self.fuser = fuser.initial_state((count,))
@@ -90,11 +89,15 @@ class Fleet:
     def _govern(self) -> Flags:
         self._silence = np.where(self._beat, 0, np.minimum(self._silence + 1, _LONGEST))
         expired = (self._silence >= self._watchdog) | (self.expired & ~self._beat)
-        self.gate[expired & ~self.expired] = True
+        just_expired = expired & ~self.expired
         self.expired, self._beat = expired, np.zeros_like(expired)
         forced = self.force | expired[:, None]
         forced[:, IMU] = True
-        after = np.where(forced, True, np.where(self._since >= self._dwell, self.gate, self.awake))
+        asked = np.where(self._since >= self._dwell, self.gate, self.awake)
+        asked = np.where(self.burst, self.gate & (self._phase < self._burst_on), asked)
+        after = forced | asked
+        self._phase = 0 if self._phase + 1 >= self._burst_period else self._phase + 1
+        self.gate[just_expired], self.burst[just_expired] = True, False
         changed = after != self.awake
         self._since = np.where(changed, 0, np.minimum(self._since + 1, _LONGEST))
         self.switches += changed

@@ -27,12 +27,13 @@ class Governor:
     _beat: bool = False
     _silence: int = _LONGEST
     _since: list[int] = field(default_factory=lambda: [0] * len(PATHS))
+    _phase: int = 0
 
     def heartbeat(self) -> None:
         """Notes that software lives."""
         self._beat = True
 
-    def tick(self, gate: int, force: int, dwell: int, watchdog: int) -> tuple[int, bool]:
+    def tick(self, gate: int, force: int, dwell: int, watchdog: int, burst: int, burst_ticks: int) -> tuple[int, bool]:
         """Decides for one tick.
 
         Args:
@@ -40,6 +41,8 @@ class Governor:
           force: mask that safety forces on.
           dwell: ticks for which a path stays as it is.
           watchdog: ticks without a heartbeat until everything is on.
+          burst: mask of the paths that run in bursts only, and do not dwell.
+          burst_ticks: of a burst [15:0], and from one to the next [31:16].
         Returns:
           The mask of the paths that were just woken, and whether the watchdog has just expired.
         """
@@ -50,11 +53,14 @@ class Governor:
         self.expiries += just_expired
 
         forced = 1 | force | (ALL_PATHS if expired else 0)
-        before = self.awake
+        before, bursting = self.awake, self._phase < burst_ticks & _LONGEST
+        self._phase = 0 if self._phase + 1 >= burst_ticks >> 16 else self._phase + 1
         for path in range(len(PATHS)):
             bit = 1 << path
             if forced & bit:
                 self.awake |= bit
+            elif burst & bit:
+                self.awake = (self.awake & ~bit) | (gate & bit if bursting else 0)
             elif self._since[path] >= dwell:
                 self.awake = (self.awake & ~bit) | (gate & bit)
             if (self.awake ^ before) & bit:

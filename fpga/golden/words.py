@@ -9,6 +9,7 @@ from haltere.fpga.paths import PATHS
 _BITS = {
     "GATE": 5,
     "FORCE": 5,
+    "BURST": 5,
     "DWELL": 16,
     "WATCHDOG": 16,
     "REQUANTISE": 21,

@@ -223,7 +223,6 @@ module carma_filter #(
                         valid <= 1'b0;
                         age <= 16'hffff;
                         nis <= 0;
-                        repeats <= 0;
                         state <= RELOAD;
                     end else begin
                         if (age != 16'hffff) age <= age + 16'd1;

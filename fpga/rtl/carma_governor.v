@@ -1,5 +1,5 @@
-// Decides at each tick which paths' clocks run: what software asked for, no sooner than the minimum dwell; what
-// safety forces on, at once; and everything, when the heartbeat has stopped.
+// Decides at each tick which paths' clocks run: what software asked for, no sooner than the minimum dwell, or in bursts
+// of its own rhythm; what safety forces on, at once; and everything, when the heartbeat has stopped.
 `default_nettype none
 
 module carma_governor (
@@ -8,6 +8,9 @@ module carma_governor (
     input  wire         tick,
     input  wire [  4:0] gate,       // 1: software wants this path's clock
     input  wire [  4:0] force_on,
+    input  wire [  4:0] burst,      // 1: a path that software wants runs in bursts only, and does not dwell
+    input  wire [ 15:0] burst_on,   // ticks of each burst
+    input  wire [ 15:0] burst_period,
     input  wire [ 15:0] dwell,      // ticks
     input  wire [ 15:0] watchdog,   // ticks without a heartbeat until everything is on; 0: always on
     input  wire         heartbeat,
@@ -25,9 +28,11 @@ module carma_governor (
     reg beat;
     reg [15:0] silence;
     reg [79:0] since;
+    reg [15:0] phase;
 
     wire [15:0] silence_next = beat ? 16'd0 : silence == 16'hffff ? silence : silence + 16'd1;
     wire expired_next = silence_next >= watchdog || (expired && !beat);
+    wire [16:0] phase_next = phase + 17'd1;
     wire [4:0] forced = ALWAYS | force_on | {5{expired_next}};
 
     reg [4:0] awake_next;
@@ -36,6 +41,7 @@ module carma_governor (
         awake_next = awake;
         for (i = 0; i < 5; i = i + 1) begin
             if (forced[i]) awake_next[i] = 1'b1;
+            else if (burst[i]) awake_next[i] = gate[i] && phase < burst_on;
             else if (since[i*16+:16] >= dwell) awake_next[i] = gate[i];
         end
     end
@@ -52,11 +58,13 @@ module carma_governor (
             beat <= 1'b0;
             silence <= 16'hffff;
             since <= 0;
+            phase <= 0;
         end else begin
             if (heartbeat) beat <= 1'b1;
             if (tick) begin
                 beat <= heartbeat;
                 silence <= silence_next;
+                phase <= phase_next >= {1'b0, burst_period} ? 16'd0 : phase_next[15:0];
                 expired <= expired_next;
                 expire_now <= expired_next && !expired;
                 if (expired_next && !expired) expiries <= expiries + 24'd1;

@@ -21,6 +21,8 @@ module carma_registers (
 
     output reg  [  4:0] gate,
     output reg  [  4:0] force_on,
+    output reg  [  4:0] burst,
+    output reg  [ 31:0] burst_ticks,
     output reg  [ 15:0] dwell,
     output reg  [ 15:0] watchdog,
     output wire         heartbeat,
@@ -134,6 +136,8 @@ module carma_registers (
         if (reset || soft_reset) begin
             gate <= RESET_GATE[4:0];
             force_on <= 0;
+            burst <= 0;
+            burst_ticks <= 0;
             dwell <= RESET_DWELL[15:0];
             watchdog <= RESET_WATCHDOG[15:0];
             tick_cycles <= RESET_TICK_CYCLES;
@@ -159,6 +163,8 @@ module carma_registers (
                     WORD_GATE: gate <= bus_write_data[4:0];
                     WORD_FORCE: force_on <= bus_write_data[4:0];
                     WORD_TICK_CYCLES: tick_cycles <= bus_write_data;
+                    WORD_BURST: burst <= bus_write_data[4:0];
+                    WORD_BURST_TICKS: burst_ticks <= bus_write_data;
                     WORD_DWELL: dwell <= bus_write_data[15:0];
                     WORD_WATCHDOG: watchdog <= bus_write_data[15:0];
                     WORD_RELOAD: begin
@@ -181,8 +187,11 @@ module carma_registers (
                 for (j = 0; j < 16; j = j + 1)
                     if (bus_address == WORD_MASK + j[10:0]) masks[j*5+:5] <= bus_write_data[4:0];
             end
-            // The mask of software that has died is not to come back with its successor's first heartbeat.
-            if (expire_now) gate <= RESET_GATE[4:0];
+            // The masks of software that has died are not to come back with its successor's first heartbeat.
+            if (expire_now) begin
+                gate <= RESET_GATE[4:0];
+                burst <= 0;
+            end
         end
     end
 
@@ -200,6 +209,8 @@ module carma_registers (
             WORD_TICK_CYCLES: own <= tick_cycles;
             WORD_TICKS: own <= ticks;
             WORD_OVERRUNS: own <= {8'd0, overruns};
+            WORD_BURST: own <= {27'd0, burst};
+            WORD_BURST_TICKS: own <= burst_ticks;
             WORD_DWELL: own <= {16'd0, dwell};
             WORD_WATCHDOG: own <= {16'd0, watchdog};
             WORD_EXPIRIES: own <= {8'd0, expiries};

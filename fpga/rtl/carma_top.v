@@ -69,6 +69,8 @@ module carma_top (
     wire [7:0] weight;
 
     wire [4:0] gate, force_on, awake, woken, reload_asked, inject, busy, valid, usable, consistent, suggestion;
+    wire [4:0] burst;
+    wire [31:0] burst_ticks;
     wire [15:0] dwell, watchdog;
     wire heartbeat, expired, expire_now;
     wire [23:0] expiries, overruns;
@@ -150,6 +152,8 @@ module carma_top (
         .path_read_data(path_read_data),
         .gate(gate),
         .force_on(force_on),
+        .burst(burst),
+        .burst_ticks(burst_ticks),
         .dwell(dwell),
         .watchdog(watchdog),
         .heartbeat(heartbeat),
@@ -191,6 +195,9 @@ module carma_top (
         .tick(tick),
         .gate(gate),
         .force_on(force_on),
+        .burst(burst),
+        .burst_on(burst_ticks[15:0]),
+        .burst_period(burst_ticks[31:16]),
         .dwell(dwell),
         .watchdog(watchdog),
         .heartbeat(heartbeat),

@@ -109,6 +109,8 @@ class Stress:
             ("HEARTBEAT", 1),
             ("HEARTBEAT", 1),
             ("DWELL", random.randint(0, 4)),
+            ("BURST", random.getrandbits(5) & random.getrandbits(5)),
+            ("BURST_TICKS", random.randint(0, 9) << 16 | random.randint(0, 6)),
             ("WATCHDOG", random.choice((0, 2, 10, 10, 50, 50))),
             ("RELOAD", random.getrandbits(9) & random.getrandbits(9)),
         )
@@ -244,6 +246,34 @@ async def dwell_holds_and_force_does_not_wait(dut: Any) -> None:
         assert seen[-1] == design.model.core.governor.awake
     on, off = 0b11111, 0b00001
     assert seen == [on] * 3 + [off] * 4 + [on] * 4 + [off] + [off | 0b01000] * 2
+
+
+@cocotb.test()
+async def bursts_keep_their_rhythm(dut: Any) -> None:
+    """A path in BURST runs for the first ticks of each period, without dwell; FORCE and the watchdog go before."""
+    design = Design(dut)
+    await design.begin()
+    await design.write("DWELL", 100)
+    await design.write("WATCHDOG", 6)
+    await design.write("BURST_TICKS", 5 << 16 | 2)
+    await design.write("BURST", 0b00100)
+    seen = []
+    for tick in range(24):
+        if tick < 14:
+            await design.write("HEARTBEAT", 1)
+        if tick == 9:
+            await design.write("FORCE", 0b00100)
+        if tick == 11:
+            await design.write("FORCE", 0)
+        await design.tick()
+        seen.append(await design.read("STATUS") >> 2 & 1)
+        assert await design.read("STATUS") & 0x1F == design.model.core.governor.awake
+    rhythm = [1, 1, 0, 0, 0] * 4
+    assert seen[:9] == rhythm[:9]
+    assert seen[9:11] == [1, 1]
+    assert seen[11:19] == rhythm[11:19]
+    assert seen[19:] == [1] * 5
+    assert await design.read("BURST") == 0
 
 
 @cocotb.test()

@@ -21,8 +21,10 @@ Codes = npt.NDArray[np.int64]
 
 PERIOD_S = 0.01
 INVALID = -(2**15)
-RING_LONGEST_M, RING_NOISE_M = 12.0, 0.015
-"""Of a RPLIDAR A2M8: 12 m to a white target."""
+RING_LONGEST_M, RING_NOISE_M = 40.0, 0.0125
+"""Of eight LIDAR-Lite v3HP (operation manual): 40 m to a white target; +-2.5 cm, taken as two standard deviations."""
+RING_WAKE_S = 0.022
+"""From its power to the ring's first measurement (operation manual)."""
 RING_MISFIT_M = 0.4
 """Misfit of opposite ranges with the room beyond which a sample of the ring is not sent."""
 DOWN_LONGEST_M, DOWN_NOISE_M = 4.0, 0.01
@@ -30,8 +32,8 @@ DOWN_LONGEST_M, DOWN_NOISE_M = 4.0, 0.01
 _GRAVITY_M_S2 = 9.81
 _USED = (0, 2, 4, 6)
 """Beams of the ring from which the position is worked out; another one without a return is sent as 0."""
-PERIODS = {"flow": 1, "lidar": 5, "gps": 10, "radar": 4}
-DELAYS = {"flow": 2, "lidar": 5, "gps": 12, "radar": 4}
+PERIODS = {"flow": 1, "lidar": 1, "gps": 10, "radar": 4}
+DELAYS = {"flow": 2, "lidar": 1, "gps": 12, "radar": 4}
 """Control periods between a sensor's samples, and from measurement to arrival."""
 
 

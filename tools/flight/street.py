@@ -9,31 +9,30 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from haltere.fpga.configuration import configure
 from haltere.fpga.device import Device
 from haltere.fpga.energy import CONSTANTS, Energy, PathUse, estimate, load_constants
 from haltere.fpga.features import DECISION_RATE_HZ
 from haltere.fpga.gate import ByContext, Gate, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS, signed
-from haltere.fpga.objective import Objective
+from haltere.fpga.objective import Objective, paths_of
 from haltere.fpga.paths import IMU, LIDAR, PATHS, TICK_RATE_HZ
 from haltere.fpga.power import WATCHERS, subset_energy
 from haltere.fpga.quantise import Network, load
 from haltere.fpga.recognition import read_gate
 from haltere.fpga.registers import offset
-from haltere.fpga.street import STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION, STREET_SENSORS
+from haltere.fpga.street import STREET_SENSORS, configure_street
 from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import GATE_PERCEPTRON
 from haltere.sim.senses.camera import FlowCamera, StreetScene
 from haltere.sim.senses.conditions import CONTEXTS, UNKNOWN, Conditions, draw
 from haltere.sim.senses.street import ROOM_M, blind_alley
-from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
+from haltere.sim.senses.suite import DELAYS, PERIOD_S, RING_WAKE_S, Suite, Truth
 from haltere.sim.sensors import SensorConfig, Sensors
 from haltere.sim.setpoint import Trajectory
 from haltere.sim.state import State
 from haltere.tools.flight.gating_log import GatingLog
-from haltere.tools.gating.observed import observed
+from haltere.tools.gating.observed import Heard, observed
 
 Array = npt.NDArray[np.float64]
 
@@ -44,8 +43,6 @@ BOARD_CLOCK_HZ = 100e6
 """Of the board whose energy is reported; the simulated one may be slower."""
 RTL_TICK_CYCLES = 4000
 """Of the verilated design: its time passes in bus accesses too, and no tick is to be lost over them."""
-DWELL_TICKS = 50
-SPIN_UP_S = 1.0
 EVERY = round(1 / (DECISION_RATE_HZ * PERIOD_S))
 _CLEARANCE_M = 0.7
 _NAMES = {path.name: number for number, path in enumerate(PATHS)}
@@ -123,6 +120,10 @@ def check_room(trajectory: Trajectory, length_s: float) -> None:
                 )
 
 
+def _mask(paths: npt.NDArray[np.bool_]) -> int:
+    return int((paths << np.arange(len(PATHS))).sum())
+
+
 class StreetSenses:
     """Takes the place of `haltere.sim.sensors.Sensors`: position and velocity come from the gated paths.
 
@@ -174,20 +175,19 @@ class StreetSenses:
         device.write(offset("CONTROL"), 1)
         for _ in range(8):  # the reset lasts some cycles more, in which nothing can be written
             device.write(offset("TICK_CYCLES"), self._cycles)
-        configure(device, STREET_SENSORS, STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION)
-        device.write(offset("DWELL"), DWELL_TICKS)
+        configure_street(device)
         load(device, self._file.words)
         power = subset_energy(self._constants, STREET_SENSORS, BOARD_CLOCK_HZ)
         subsets = Objective().choose(self._file.loss, power)
-        for context, subset in enumerate(subsets.tolist()):
-            device.write(offset("MASK", context), subset << 1 | 1)
+        for context, paths in enumerate(paths_of(subsets)):
+            device.write(offset("MASK", context), _mask(paths))
         chooser = ByContext(OnDevice(device, self._file.network), subsets)
         self._gate = Gate(chooser, self._file.novelty)
         self._suite = Suite(self._scene, 1, self._random)
         self._camera = FlowCamera(self._scene, self._random)
         self._last: State | None = None
-        self._periods, self._turning_s, self._measured_s, self._speed = 0, 1e9, 0.0, np.zeros(1)
-        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)), 0.0)
+        self._periods, self._powered_s, self._heard, self._speed = 0, 1e9, Heard(1), np.zeros(1)
+        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)))
         self.log = GatingLog()
 
     def measure(self, state: State) -> State:
@@ -235,33 +235,35 @@ class StreetSenses:
         rates = self._camera.rates(state.position_world_m, conditions)
         codes = self._suite.measure(truth, conditions, rates)
         self._periods += 1
-        self._turning_s = self._turning_s + PERIOD_S if self._awake()[LIDAR] else 0.0
-        self._measured_s += PERIOD_S * (self._turning_s > 0)
-        for name, sample in codes.items():
-            if name != "imu" and (name != "lidar" or self._turning_s >= SPIN_UP_S):
-                self._device.push(_NAMES[name], sample[0].tolist())
+        self._powered_s = self._powered_s + PERIOD_S if self._awake()[LIDAR] else 0.0
+        measures = self._powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+        self._readings = self._heard.hear(self._suite.readings, np.array([measures]))
         self._device.write(offset("HEARTBEAT"), 1)
         for tick in range(codes["imu"].shape[1]):
             self._device.push(IMU, codes["imu"][0, tick].tolist())
+            # At the period's end, so that a sample is as old then as its sensor's delay says.
+            if tick == codes["imu"].shape[1] - 1:
+                for name, sample in codes.items():
+                    if name != "imu" and (name != "lidar" or measures):
+                        self._device.push(_NAMES[name], sample[0].tolist())
             self._device.advance(1)
 
     def _decide(self, state: State, position: Array, velocity: Array) -> None:
         device, awake = self._device, self._awake()
         self._speed = self._speed + (np.hypot(*velocity[:2]) - self._speed) * PERIOD_S * EVERY / 0.5
         nis = np.array([[device.read(offset("NIS", 0, path)) for path in range(len(PATHS))]]) / 256
-        scanning = np.array([self._turning_s >= SPIN_UP_S])
-        known = observed(self._suite.readings, self._speed, nis, awake[None], scanning)
+        known = observed(self._readings, self._speed, nis, awake[None], self._heard.lately)
         target = self._trajectory.at(state.time_s).position_world_m
         upright = 1 - 2 * float(state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2)
         off = np.array([float(np.linalg.norm(position - target))])
         repeats = np.array([[device.read(offset("REPEATS", 0, path)) for path in range(len(PATHS))]])
         age = np.array([[device.read(offset("STATE", 0, path)) & 0xFFFF for path in range(len(PATHS))]])
         view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats, age)
-        gate, force = self._gate.decide(view)
+        orders = self._gate.decide(view)
         if self._gated:
-            for name, flags in (("GATE", gate), ("FORCE", force)):
-                device.write(offset(name), int((flags[0] << np.arange(len(PATHS))).sum()))
-        self._record(state, position, awake, bool(force[0, 1:].any()))
+            for name, flags in (("BURST", orders.burst), ("GATE", orders.gate), ("FORCE", orders.force)):
+                device.write(offset(name), _mask(flags[0]))
+        self._record(state, position, awake, bool(orders.force[0, 1:].any()))
 
     def _record(self, state: State, position: Array, awake: npt.NDArray[np.bool_], forced: bool) -> None:
         log, number = self.log, int(self._gate.context[0])
@@ -275,26 +277,24 @@ class StreetSenses:
         time_s = self._periods * PERIOD_S
         active_s = np.array([self._active_s(path) for path in range(len(PATHS))])
         samples = np.array([self._device.read(offset("SAMPLES", 0, path)) for path in range(len(PATHS))])
-        past_s, past_samples, past_measured_s = self._before
+        past_s, past_samples = self._before
         span_s = PERIOD_S * EVERY
-        now = self._energy(span_s, active_s - past_s, samples - past_samples, self._measured_s - past_measured_s)
+        now = self._energy(span_s, active_s - past_s, samples - past_samples)
         log.power_w.append((now.sensors.value / span_s, now.fabric().value / span_s))
-        self._before = active_s, samples, self._measured_s
-        log.energy = self._energy(time_s, active_s, samples, self._measured_s)
+        self._before = active_s, samples
+        log.energy = self._energy(time_s, active_s, samples)
         every = np.array([round(time_s * sensor.rate_hz) for sensor in STREET_SENSORS])
-        log.everything = self._energy(time_s, np.full(len(PATHS), time_s), every, time_s)
+        log.everything = self._energy(time_s, np.full(len(PATHS), time_s), every)
 
     def _active_s(self, path: int) -> float:
         low = self._device.read(offset("ACTIVE_LO", 0, path))
         return (self._device.read(offset("ACTIVE_HI", 0, path)) << 32 | low) / self._cycles / TICK_RATE_HZ
 
-    def _energy(self, time_s: float, active_s: Array, samples: Array, ring_s: float) -> Energy:
+    def _energy(self, time_s: float, active_s: Array, samples: Array) -> Energy:
         cycles = round(time_s * BOARD_CLOCK_HZ)
         uses = []
         for path in range(len(PATHS)):
-            measuring: float | None = time_s if path in WATCHERS else None
-            if path == LIDAR:
-                measuring = min(ring_s, time_s)
+            measuring = time_s if path in WATCHERS else None
             active = min(max(round(float(active_s[path]) * BOARD_CLOCK_HZ), 0), cycles)
             uses.append(PathUse(active, max(int(samples[path]), 0), measuring))
         return estimate(self._constants, uses, cycles, BOARD_CLOCK_HZ)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from haltere.fpga.energy import CONSTANTS, Constants, load_constants
 from haltere.fpga.features import DECISION_RATE_HZ
-from haltere.fpga.gate import View
-from haltere.fpga.objective import SUBSETS
+from haltere.fpga.gate import Orders, View
+from haltere.fpga.objective import SUBSETS, subset_of
 from haltere.fpga.paths import PATHS
-from haltere.fpga.power import subset_power_w
+from haltere.fpga.power import power_w
 from haltere.fpga.street import STREET_SENSORS
 from haltere.tools.gating.faults import KINDS, Faults
 from haltere.tools.gating.scenarios import KNOWN, Scenarios, every_context, scenarios
@@ -57,7 +57,7 @@ class Result:
       strategy: which.
       error_m: (C,) root mean square distance from the reference in the context; lost flights count 3 m.
       power_w, fabric_w: (C,), sensors and fabric, and the fabric alone.
-      share: (16,) of the time in which each subset ran.
+      share: (24,) of the decisions in which each subset was wanted.
       crashed: (C, S).
       right: share of decisions, 1 s after a change or later, with the right context.
       switches: changes of what was asked for, per flight, after the first second.
@@ -83,7 +83,7 @@ class Several:
     def __init__(self, deciders: Sequence[Watched]) -> None:
         self._deciders = deciders
 
-    def decide(self, view: View) -> tuple[Flags, Flags]:
+    def decide(self, view: View) -> Orders:
         """See `Gate.decide`."""
         each = len(view.context) // len(self._deciders)
         found = []
@@ -103,8 +103,7 @@ class Several:
                     )
                 )
             )
-        gate, force = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return gate, force
+        return Orders(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def the_flights() -> Flights:
@@ -177,12 +176,12 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
     squares = (error[within] ** 2).mean(axis=0).reshape(groups, seeds)
 
     constants = load_constants(job.constants)
-    power = subset_power_w(constants, STREET_SENSORS, CLOCK_HZ, strategy.watching)
-    subset = (log.awake[..., 1:] << np.arange(len(PATHS) - 1)).sum(axis=-1)
-    fabric = fabric_power_w(constants)
+    fabric = replace(constants, sensors=(None,) * len(PATHS))
+    subset = subset_of(log.gate | log.force, log.burst & ~log.force)
 
-    def by_context(values: Array) -> Array:
-        return np.asarray(values[subset[within]].mean(axis=0).reshape(groups, seeds).mean(axis=1))
+    def by_context(taken: Constants) -> Array:
+        power = power_w(taken, STREET_SENSORS, CLOCK_HZ, log.running[within].astype(np.float64), strategy.watching)
+        return np.asarray(power.mean(axis=0).reshape(groups, seeds).mean(axis=1))
 
     period = 1 / DECISION_RATE_HZ
     changed = np.zeros(log.context.shape)
@@ -190,7 +189,7 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
         changed[row] = np.where(log.context[row] == log.context[row - 1], changed[row - 1] + period, 0.0)
     told = np.array(gate.contexts)
     judged = (changed >= 1.0) & ~lost & (log.context < KNOWN)
-    asked = log.gate | log.force
+    asked = np.concatenate([log.gate | log.force, log.burst & ~log.force], axis=-1)
     late = log.time_s[1:] > 1.0
     switches = (asked[1:] != asked[:-1]).any(axis=-1)[late].sum() / flown.count
     everything = log.awake.all(axis=-1) & (log.time_s > start_s)[:, None]
@@ -198,7 +197,7 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
     return Result(
         strategy=strategy,
         error_m=np.sqrt(squares.mean(axis=1)),
-        power_w=by_context(power),
+        power_w=by_context(constants),
         fabric_w=by_context(fabric),
         share=np.bincount(subset.ravel(), minlength=SUBSETS) / subset.size,
         crashed=np.isfinite(log.crashed_s).reshape(groups, seeds),
@@ -207,12 +206,6 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
         everything_s=first.reshape(groups, seeds),
         waking_s=tuple(pairs[:, 1] for pairs in log.waking_s),
     )
-
-
-def fabric_power_w(constants: Constants) -> Array:
-    """Returns the power (16,) of the fabric's clocks and data with each subset, W."""
-    alone = replace(constants, sensors=(None,) * len(PATHS))
-    return subset_power_w(alone, STREET_SENSORS, CLOCK_HZ)
 
 
 def compare(

@@ -11,23 +11,21 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from haltere.fpga.configuration import configure
 from haltere.fpga.features import DECISION_RATE_HZ
-from haltere.fpga.gate import View
+from haltere.fpga.gate import Orders, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS
 from haltere.fpga.golden.fleet import Fleet
 from haltere.fpga.paths import IMU, LIDAR, PATHS
-from haltere.fpga.registers import offset
-from haltere.fpga.street import STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION, STREET_SENSORS
+from haltere.fpga.street import configure_street
 from haltere.policies.contract import HIDDEN_SIZE
 from haltere.policies.foundation import student
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 from haltere.sim.senses.street import blind_alley
-from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
+from haltere.sim.senses.suite import DELAYS, PERIOD_S, RING_WAKE_S, Suite, Truth
 from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, Faults
-from haltere.tools.gating.observed import observed
+from haltere.tools.gating.observed import Heard, observed
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.scenarios import Scenarios
 from haltere.tools.gating.tiled import Tiled
@@ -38,9 +36,6 @@ Flags = npt.NDArray[np.bool_]
 EVERY = round(1 / (DECISION_RATE_HZ * PERIOD_S))
 """Control periods between decisions."""
 TICKS = 5
-DWELL_TICKS = 50
-SPIN_UP_S = 1.0
-"""From power to the ring's first range. No data sheet gives it: the motor has to reach its speed first."""
 ATTITUDE_NOISE_RAD, SPIN_NOISE_RAD_S = 0.002, 0.01
 HASTE_TIME_S = 0.5
 SETTLE_S = 1.0
@@ -51,8 +46,8 @@ _NAMES = {path.name: number for number, path in enumerate(PATHS)}
 class Decider(Protocol):
     """Decides which paths run."""
 
-    def decide(self, view: View) -> tuple[Flags, Flags]:
-        """Returns what is asked for and what is forced on, (N, 5) each."""
+    def decide(self, view: View) -> Orders:
+        """Returns what is to run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +61,9 @@ class Log:
       awake: (T, N, 5).
       features: (T, N, 16).
       context: (T, N).
-      gate, force: (T, N, 5), decisions.
+      gate, burst, force: (T, N, 5), decisions.
+      running: (T, N, 5), share of the time since the decision before for which each clock ran.
       crashed_s: (N,), infinite where the flight went well.
-      scanning: (T, N), the ring turns and measures.
       samples, overflows, rejected: (N, 5), filtered by each path; that found its queue full; that had no measurement.
       active, ticks: (N, 5) ticks in which each clock ran, and all ticks.
     """
@@ -80,9 +75,10 @@ class Log:
     features: Array
     context: npt.NDArray[np.int64]
     gate: Flags
+    burst: Flags
     force: Flags
+    running: npt.NDArray[np.float32]
     crashed_s: Array
-    scanning: Flags
     samples: npt.NDArray[np.int64]
     overflows: npt.NDArray[np.int64]
     rejected: npt.NDArray[np.int64]
@@ -93,7 +89,7 @@ class Log:
     def of(self, first: int, count: int) -> Log:
         """Returns the log of some flights, from one on."""
         part = slice(first, first + count)
-        over_time = ("error_m", "estimate_m", "awake", "features", "context", "gate", "force", "scanning")
+        over_time = ("error_m", "estimate_m", "awake", "features", "context", "gate", "burst", "force", "running")
         chosen = {name: getattr(self, name)[:, part] for name in over_time}
         chosen |= {
             name: getattr(self, name)[part] for name in ("crashed_s", "samples", "overflows", "rejected", "active")
@@ -139,7 +135,6 @@ class Flights:
         flown: Scenarios,
         decider: Decider,
         seed: int = 0,
-        spin_up_s: float = SPIN_UP_S,
         times: int = 1,
         faults: Faults | None = None,
         status: Callable[[float], None] = lambda time_s: None,
@@ -151,7 +146,6 @@ class Flights:
           decider: gates the paths, at 20 Hz.
           times: how often the same flights come one behind the other in `flown`; their noise is then the same.
           seed: of the noise.
-          spin_up_s: from power to the ring's first range.
           faults: what goes wrong, if anything.
           status: told the time.
         """
@@ -168,7 +162,8 @@ class Flights:
         fleet.seed(_words(place), _words(speed))
         pace, angle_s = np.ones(count), np.zeros(count)
         crashed_s, quick = np.full(count, np.inf), np.zeros(count)
-        turning_s = np.full(count, 1e9)
+        powered_s, heard = np.full(count, 1e9), Heard(count)
+        ran = np.zeros((count, len(PATHS)), np.int64)
         asleep, since_s = np.zeros((count, len(PATHS)), np.bool_), np.full((count, len(PATHS)), np.nan)
         waking: list[list[Array]] = [[] for _ in PATHS]
         velocity = speed
@@ -186,19 +181,22 @@ class Flights:
             velocity = np.asarray(state.velocity, np.float64).T
             truth = Truth(position, velocity, (velocity - before) / PERIOD_S * alive[:, None])
             codes = suite.measure(truth, conditions)
-            turning_s = np.where(fleet.awake[:, LIDAR], turning_s + PERIOD_S, 0.0)
-            scanning = turning_s >= spin_up_s
+            powered_s = np.where(fleet.awake[:, LIDAR], powered_s + PERIOD_S, 0.0)
+            scanning = powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+            readings = heard.hear(suite.readings, scanning)
             healthy = None if faults is None else ~faults.have(DRIVER, time_s)
-            for name, sample in codes.items():
-                if name != "imu":
-                    got = sample if faults is None else faults.spoil(time_s, name, sample)
-                    fleet.push(_NAMES[name], got, scanning if name == "lidar" else None)
-                if name == "lidar" and faults is not None:
-                    for _ in range(COPIES):
-                        fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
             fleet.heartbeat(healthy)
             for tick in range(TICKS):
                 fleet.push(IMU, codes["imu"][:, tick])
+                # At the period's end, so that a sample is as old then as its sensor's delay says.
+                if tick == TICKS - 1:
+                    for name, sample in codes.items():
+                        if name != "imu":
+                            got = sample if faults is None else faults.spoil(time_s, name, sample)
+                            fleet.push(_NAMES[name], got, scanning if name == "lidar" else None)
+                        if name == "lidar" and faults is not None:
+                            for _ in range(COPIES):
+                                fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
                 fleet.advance()
             since_s = np.where(fleet.awake & asleep, 0.0, np.where(fleet.awake, since_s, np.nan)) + PERIOD_S
             asleep = ~fleet.awake
@@ -218,7 +216,7 @@ class Flights:
             quick += (np.linalg.norm(drift[:, :2], axis=1) - quick) * PERIOD_S / 0.5
             if (number + 1) % EVERY == 0:
                 nis = np.stack([path.nis for path in fleet.paths], axis=-1) / 256
-                known = observed(suite.readings, quick, nis, fleet.awake, scanning)
+                known = observed(readings, quick, nis, fleet.awake, heard.lately)
                 upright = np.asarray(1 - 2 * (state.quat_wxyz[1] ** 2 + state.quat_wxyz[2] ** 2), np.float64)
                 context = flown.context[:, stretch]
                 view = View(
@@ -231,9 +229,12 @@ class Flights:
                     repeats=np.stack([path.repeats for path in fleet.paths], axis=-1),
                     age_ticks=np.stack([path.age for path in fleet.paths], axis=-1),
                 )
-                gate, force = decider.decide(view)
-                fleet.gate = gate if healthy is None else np.where(healthy[:, None], gate, fleet.gate)
-                fleet.force = force if healthy is None else np.where(healthy[:, None], force, fleet.force)
+                orders = decider.decide(view)
+                gate, burst, force = (
+                    new if healthy is None else np.where(healthy[:, None], new, old)
+                    for new, old in zip(orders, (fleet.gate, fleet.burst, fleet.force), strict=True)
+                )
+                fleet.gate, fleet.burst, fleet.force = gate.copy(), burst.copy(), force
                 rows.append(
                     (
                         time_s,
@@ -242,13 +243,16 @@ class Flights:
                         fleet.awake.copy(),
                         known.astype(np.float32),
                         context,
-                        fleet.gate.copy(),
-                        fleet.force.copy(),
-                        scanning,
+                        gate,
+                        burst,
+                        force,
+                        ((fleet.active - ran) / (EVERY * TICKS)).astype(np.float32),
                     )
                 )
+                ran = fleet.active.copy()
                 status(time_s)
-        time, error, estimate, awake, known, context, asked, forced, scans = map(np.array, zip(*rows, strict=True))
+        columns = map(np.array, zip(*rows, strict=True))
+        time, error, estimate, awake, known, context, asked, bursts, forced, running = columns
         samples = np.stack([path.samples for path in fleet.paths], axis=-1)
         woken = tuple(np.concatenate([np.zeros((0, 2)), *pairs]) for pairs in waking)
         return Log(
@@ -259,9 +263,10 @@ class Flights:
             features=known,
             context=context,
             gate=asked,
+            burst=bursts,
             force=forced,
+            running=running,
             crashed_s=crashed_s,
-            scanning=scans,
             samples=samples,
             overflows=fleet.overflows,
             rejected=np.stack([path.rejected for path in fleet.paths], axis=-1),
@@ -273,8 +278,7 @@ class Flights:
 
 def _fleet(count: int) -> Fleet:
     device = GoldenDevice()
-    configure(device, STREET_SENSORS, STREET_ACCELERATION_NOISE_M_S2, STREET_PREDICTION)
-    device.write(offset("DWELL"), DWELL_TICKS)
+    configure_street(device)
     return Fleet(device.core.memory, count)
 
 

@@ -6,13 +6,43 @@ import numpy as np
 import numpy.typing as npt
 
 from haltere.fpga.features import features
-from haltere.sim.senses.suite import Readings
+from haltere.fpga.paths import LIDAR
+from haltere.sim.senses.suite import PERIOD_S, Readings
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def observed(read: Readings, speed_m_s: Array, nis: Array, awake: Flags, scanning: Flags) -> Array:
+REMEMBERED_S = 0.3
+"""Time for which what the ring has said last still counts: longer than from one of its bursts to the next."""
+
+
+class Heard:
+    """What the ring of N flights has said last.
+
+    Attributes:
+      lately: (N,), it has said something in the last `REMEMBERED_S`.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.lately = np.zeros(count, np.bool_)
+        self._silence_s, self._last = np.full(count, np.inf), np.zeros((3, count))
+
+    def hear(self, read: Readings, measures: Flags) -> Readings:
+        """Takes a control period; returns its readings with the ring's as last heard.
+
+        Args:
+          read: the newest readings, the ring's as if it were always on.
+          measures: (N,), it is on.
+        """
+        new = np.stack([read.returns, read.nearness, read.power])
+        self._last = np.where(measures, new, self._last)
+        self._silence_s = np.where(measures, 0.0, self._silence_s + PERIOD_S)
+        self.lately = self._silence_s <= REMEMBERED_S
+        return read._replace(returns=self._last[0], nearness=self._last[1], power=self._last[2])
+
+
+def observed(read: Readings, speed_m_s: Array, nis: Array, awake: Flags, lately: Flags) -> Array:
     """Returns the features (N, 16).
 
     Args:
@@ -20,7 +50,7 @@ def observed(read: Readings, speed_m_s: Array, nis: Array, awake: Flags, scannin
       speed_m_s: (N,), estimated, level, smoothed over half a second.
       nis: (N, 5), running means by path.
       awake: (N, 5), paths whose clock runs.
-      scanning: (N,), the ring turns and measures.
+      lately: (N,), the ring has measured lately.
     """
     steady = np.column_stack(
         [
@@ -35,4 +65,6 @@ def observed(read: Readings, speed_m_s: Array, nis: Array, awake: Flags, scannin
             speed_m_s,
         ]
     )
-    return features(steady, read.returns, read.nearness, read.power, nis, awake, scanning.astype(np.float64))
+    known = awake.copy()
+    known[:, LIDAR] = lately
+    return features(steady, read.returns, read.nearness, read.power, nis, known, lately.astype(np.float64))

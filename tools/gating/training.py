@@ -12,7 +12,8 @@ import numpy.typing as npt
 from haltere.fpga.features import ALWAYS, WINDOW
 from haltere.fpga.gate import AtRandom, Gate, Static
 from haltere.fpga.novelty import fit
-from haltere.fpga.objective import SUBSETS
+from haltere.fpga.objective import SUBSETS, paths_of
+from haltere.fpga.paths import FLOW, LIDAR
 from haltere.fpga.quantise import INPUT_STEPS, Network, quantise
 from haltere.policies.context import graphs, networks, training
 from haltere.policies.zoo.shipped import GATE_ATTENTION, GATE_LOSS, GATE_PERCEPTRON
@@ -32,7 +33,7 @@ _SEED = 7_000_000
 
 
 def subset_losses(flights: Flights, seeds: int, status: Status) -> Array:
-    """Returns the root mean square position error (C, 16) of each context with each subset, m.
+    """Returns the root mean square position error (C, 24) of each context with each subset, m.
 
     Each flight begins in clear weather and goes through one context for 8 s, with one subset all along.
     """
@@ -44,7 +45,7 @@ def subset_losses(flights: Flights, seeds: int, status: Status) -> Array:
 
 
 def _subset_squares(flights: Flights, seed: int) -> Array:
-    """Mean square errors (C, 16) of `TOGETHER` flights each; those of different subsets are the same but for it."""
+    """Mean square errors (C, 24) of `TOGETHER` flights each; those of different subsets are the same but for it."""
     rows = [(0, context) for context in range(KNOWN) for _ in range(TOGETHER)]
     flown = scenarios(rows, LOSS_STRETCH_S, seed).repeated(SUBSETS)
     subset = np.repeat(np.arange(SUBSETS), len(rows))
@@ -58,7 +59,8 @@ def _subset_squares(flights: Flights, seed: int) -> Array:
 def watched(flights: Flights, seeds: int, status: Status) -> Log:
     """Flies every context with paths drawn by lot, flow and ring mostly on, for the features."""
     status("flights for the features")
-    share = np.array([0.2 + (subset & 1) + (subset >> 1 & 1) for subset in range(SUBSETS)], np.float64)
+    paths = paths_of(np.arange(SUBSETS))
+    share = 0.2 + paths[:, FLOW] + paths[:, LIDAR]
     chooser = AtRandom(share / share.sum(), 3.0, np.random.default_rng(_SEED))
     flown = every_context(seeds, _SEED + 1, (4.0, 6.0, 6.0))
     return flights.fly(flown, Gate(chooser), _SEED + 1)
