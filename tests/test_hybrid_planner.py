@@ -33,6 +33,18 @@ def test_descent_never_returns_worse_than_its_start() -> None:
     assert not np.isfinite(cost[1])
 
 
+def test_the_search_finds_the_deeper_valley_of_each_system() -> None:
+    deeper = jnp.array([0.3, -0.3])
+
+    def objective(x: jax.Array) -> jax.Array:
+        slope = jnp.tile(deeper, x.shape[1] // 2)
+        cost = (x[0] ** 2 - 1) ** 2 + slope * x[0] + (x[1] - 0.5) ** 2
+        return jnp.where(x[1] > 3, jnp.inf, cost)
+
+    found = planner.search(objective, (2, 64, 2), 6, 8, 1.2)
+    np.testing.assert_allclose(found, [[-1.035, 1.035], [0.5, 0.5]], atol=0.05)
+
+
 def test_references_keep_the_published_bounds() -> None:
     maps = roads.published(5)
     halves = references.along(maps, 3)

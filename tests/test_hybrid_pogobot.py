@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from haltere.policies.hybrid import corridors, hop_planner, hopping, learned, pogobot_mode
 from haltere.policies.hybrid.hop_planner import Outlook
@@ -36,20 +35,19 @@ def test_another_wanted_apex_leaves_the_robot() -> None:
     assert (following <= high).all()
 
 
-def test_smoothed_corridors_are_the_corridors_away_from_steps() -> None:
+def test_corridors_are_narrowed_near_steps() -> None:
     x = jnp.linspace(0.3, 18.0, 40)[:, None] * jnp.ones(4)
     near = (jnp.abs(x[:, None] - LANES.end[None, :-1]) < 0.5).any(1)
-    smooth = hop_planner.smooth(LANES, LANES.floor, x, 0.04)
-    exact = jax.vmap(lambda place: LANES.at(place).floor)(x)
-    np.testing.assert_allclose(jnp.where(near, 0.0, smooth), jnp.where(near, 0.0, exact), atol=1e-3)
+    floor, ceiling = hop_planner.narrowed(LANES, x, 0.5)
+    exact = jax.vmap(LANES.at)(x)
+    assert (floor >= exact.floor).all()
+    assert (ceiling <= exact.ceiling).all()
+    np.testing.assert_array_equal(jnp.where(near, 0.0, floor), jnp.where(near, 0.0, exact.floor))
 
 
-@pytest.mark.slow
-def test_a_flight_through_the_ceiling_costs_and_pulls_down() -> None:
+def test_a_flight_through_the_ceiling_costs() -> None:
     weights, outlook = learned.draw(jax.random.key(2), MODE), Outlook()
     start = jnp.asarray(np.stack([corridor.start() for corridor in corridors.published(4)], axis=1), jnp.float32)
     fly = jax.jit(lambda state, choice: hop_planner.fly(weights, LANES, outlook, state, choice))
     low, high = fly(start, jnp.zeros((2, 4))), fly(start.at[2].add(1.5), jnp.zeros((2, 4)))
     assert (high.cost > low.cost + 1).all()
-    slope = jax.grad(lambda state: fly(state, jnp.zeros((2, 4))).cost.sum())(start.at[2].add(1.5))
-    assert (slope[2] > 0).all()

@@ -1,7 +1,7 @@
 """Chooses the pogobot's next apexes so that it hops through a corridor without touching floor or ceiling.
 
-Before each hop, the speeds and heights of some apexes ahead are found by gradient descent through the closed loop:
-controller, hop, and clearance along the parabolas, where the corridor's steps are smoothed.
+Before each hop, the speeds and heights of some apexes ahead are searched for through the closed loop: controller,
+hop, and clearance along the parabolas.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from haltere.policies.hybrid.learned import Learned
 from haltere.policies.plants import pogobot
 from haltere.policies.plants.pogobot import GRAVITY_M_S2, LEG_M
 
+MISSED = 10.0
+"""Cost of a foot that does not land on the floor that was reckoned with, or too near a step."""
+STANCE_PERIOD_S = 5e-3
+"""Step of the prediction on the ground."""
 SHARE = 0.9
 """Of the region's level, below which an apex is to land."""
 
@@ -28,27 +32,24 @@ class Outlook:
 
     Attributes:
       hops: that are looked at.
-      iterations: of gradient descent.
-      rate: of its steps.
-      starts: of the descent, drawn once.
+      rounds, plans, kept, spread: of the search, as in `planner.search`.
       samples: along each parabola.
-      edge_m: over which a step of the corridor is smoothed.
+      margin_m: from a step of the corridor, along it.
       clearance_m: to floor and ceiling.
       clearance_weight: of the mean squared lack of it, 1/m^2.
-      touch_weight: of the largest lack of it, 1/m: a short touch counts, too.
       landing_weight: of an apex outside the region of attraction.
       speed_span_m_s: largest difference of a planned speed from the corridor's.
     """
 
     hops: int = 3
-    iterations: int = 3
-    rate: float = 0.2
-    starts: int = 24
-    samples: int = 12
-    edge_m: float = 0.04
+    rounds: int = 6
+    plans: int = 128
+    kept: int = 12
+    spread: float = 1.2
+    samples: int = 24
+    margin_m: float = 0.04
     clearance_m: float = 0.06
-    clearance_weight: float = 300.0
-    touch_weight: float = 0.0
+    clearance_weight: float = 1000.0
     landing_weight: float = 1.0
     speed_span_m_s: float = 0.6
 
@@ -65,11 +66,18 @@ class Flight(NamedTuple):
     cost: jax.Array
 
 
-def smooth(where: Lanes, values: jax.Array, x: jax.Array, edge_m: float) -> jax.Array:
-    """Rows of `values` (K, V) by segment, at places x (..., V), steps smoothed."""
-    rise = jnp.diff(values, axis=0)
-    place = (x[..., None, :] - where.end[:-1]) / edge_m
-    return values[0] + (rise * jax.nn.sigmoid(place)).sum(-2)
+def narrowed(where: Lanes, x: jax.Array, margin_m: float) -> tuple[jax.Array, jax.Array]:
+    """Floor and ceiling at places x (..., V): of all within a margin, the highest and the lowest."""
+    nearby = [_rows(where, x + shift) for shift in (-margin_m, 0.0, margin_m)]
+    floor = jnp.stack([near.floor for near in nearby]).max(0)
+    return floor, jnp.stack([near.ceiling for near in nearby]).min(0)
+
+
+def _rows(where: Lanes, x: jax.Array) -> Segment:
+    """Segments at places x (..., V)."""
+    flat = x.reshape(-1, x.shape[-1])
+    found = jax.vmap(where.at)(flat)
+    return Segment(*(leaf.reshape(x.shape) for leaf in found))
 
 
 def wanted(where: Lanes, state: jax.Array, choice: jax.Array, outlook: Outlook) -> tuple[jax.Array, jax.Array]:
@@ -98,11 +106,11 @@ def decide(weights: Learned, apex: jax.Array, floor: jax.Array, state: jax.Array
 
 
 def fly(weights: Learned, where: Lanes, outlook: Outlook, state: jax.Array, choice: jax.Array) -> Flight:
-    """Predicts one hop and what it costs; differentiable by `choice` (2, V)."""
+    """Predicts one hop towards an apex, chosen by any numbers (2, V), and what it costs."""
     apex, floor = wanted(where, state, choice, outlook)
     action, outside = decide(weights, apex, floor, state)
     card = state.at[2].add(-floor)
-    hop = pogobot.apex_map(card, action, pogobot_mode.STANCE_PERIOD_S, pogobot_mode.LONGEST_STANCE_S)
+    hop = pogobot.apex_map(card, action, STANCE_PERIOD_S, pogobot_mode.LONGEST_STANCE_S)
     after = hop.state.at[2].add(floor)
     share = jnp.linspace(0.0, 1.0, outlook.samples)[:, None]
     foot = jnp.stack([LEG_M * jnp.sin(action[0]), -LEG_M * jnp.cos(action[0])])
@@ -115,22 +123,21 @@ def fly(weights: Learned, where: Lanes, outlook: Outlook, state: jax.Array, choi
     )
     paths = jnp.concatenate([down, up, stand], axis=1)
     lack = _lack(where, outlook, *paths)
-    under = smooth(where, where.floor, down[0] + foot[0], outlook.edge_m) - down[1] - foot[1]
+    under = narrowed(where, down[0] + foot[0], outlook.margin_m)[0] - down[1] - foot[1]
     squared = (lack**2).mean(0) + (jnp.maximum(under, 0.0) ** 2).mean(0)
-    speeds = [
-        jnp.abs(speed - smooth(where, where.speed, path[0], outlook.edge_m))
-        for speed, path in ((state[1], down), (after[1], up))
-    ]
+    speeds = [jnp.abs(speed - _rows(where, path[0]).speed) for speed, path in ((state[1], down), (after[1], up))]
     time = fall + rise
     slow = (speeds[0].mean(0) * fall + speeds[1].mean(0) * rise) / time
-    cost = slow + outlook.clearance_weight * squared + outlook.touch_weight * lack.max(0)
-    cost = cost + outlook.landing_weight * outside
+    cost = slow + outlook.clearance_weight * squared
+    level = narrowed(where, down[0, -1] + foot[0], outlook.margin_m)[0]
+    lower = _rows(where, down[0, -1] + foot[0] - outlook.margin_m).floor
+    cost = cost + outlook.landing_weight * outside + MISSED * ((level != floor) | (lower != floor))
     return Flight(after, jnp.where(hop.mode == pogobot.APEX, cost, 1e3))
 
 
 def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Array:
     """Lack of clearance of the mass at places (S, V), m."""
-    floor, ceiling = (smooth(where, values, x, outlook.edge_m) for values in (where.floor, where.ceiling))
+    floor, ceiling = narrowed(where, x, outlook.margin_m)
     below = jnp.maximum(floor + outlook.clearance_m - y, 0.0)
     above = jnp.maximum(y - ceiling + outlook.clearance_m, 0.0)
     return jnp.maximum(below, above)
@@ -138,13 +145,11 @@ def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Arr
 
 def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
     """The controller with its planner, for these corridors."""
-    key = jax.random.key(0)
-    begin = 1.2 * jax.random.normal(key, (outlook.hops, 2, outlook.starts))
 
     def act(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
         robots = state.shape[1]
         many, place = jax.tree.map(
-            lambda leaf: jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), outlook.starts)), (where, state)
+            lambda leaf: jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), outlook.plans)), (where, state)
         )
 
         def objective(choices: jax.Array) -> jax.Array:
@@ -152,14 +157,12 @@ def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
                 flight = fly(weights, many, outlook, state, choice)
                 return flight.state, flight.cost
 
-            _, cost = jax.lax.scan(one, place, choices)
+            _, cost = jax.lax.scan(one, place, choices.reshape(outlook.hops, 2, -1))
             return jnp.nan_to_num(cost.sum(0), nan=jnp.inf)
 
-        start = jnp.repeat(begin[..., None], robots, axis=-1).reshape(outlook.hops, 2, -1)
-        found, cost = planner.descend(objective, start, outlook.iterations, outlook.rate)
-        shape = (outlook.starts, robots)
-        choices, _ = planner.best_of(found.reshape(outlook.hops, 2, *shape), cost.reshape(shape))
-        return decide(weights, *wanted(where, state, choices[0], outlook), state)[0]
+        shape = (2 * outlook.hops, outlook.plans, robots)
+        found = planner.search(objective, shape, outlook.rounds, outlook.kept, outlook.spread)
+        return decide(weights, *wanted(where, state, found[:2], outlook), state)[0]
 
     return act
 

@@ -12,6 +12,10 @@ Objective = Callable[[jax.Array], jax.Array]
 """Parameters (..., S) of S plans -> what each of them costs, (S,)."""
 
 
+LEAST_SPREAD = 0.02
+"""Standard deviation that a search keeps, so that it does not stop at one plan."""
+
+
 def descend(objective: Objective, start: jax.Array, iterations: int, rate: float) -> tuple[jax.Array, jax.Array]:
     """Gradient descent (Adam on each plan's normalised gradient).
 
@@ -51,3 +55,34 @@ def best_of(parameters: jax.Array, cost: jax.Array) -> tuple[jax.Array, jax.Arra
     index = cost.argmin(0)
     at = jnp.broadcast_to(index, (*parameters.shape[:-2], 1, len(index)))
     return jnp.take_along_axis(parameters, at, axis=-2)[..., 0, :], cost.min(0)
+
+
+def search(objective: Objective, shape: tuple[int, int, int], rounds: int, kept: int, spread: float) -> jax.Array:
+    """The cross-entropy method: each round draws plans about the best ones of the round before.
+
+    Args:
+      objective: parameters (P, C * V) of C plans for each of V systems -> what each costs, (C * V,).
+      shape: P, C and V.
+      rounds: of drawing; the draws are the same at every call.
+      kept: plans that the next round is drawn about.
+      spread: standard deviation of the first round's, about zero.
+    Returns:
+      The cheapest plan of each system, (P, V).
+    Source: Rubinstein & Kroese, The Cross-Entropy Method, 2004.
+    """
+    size, plans, systems = shape
+
+    def one(
+        carry: tuple[jax.Array, jax.Array, jax.Array], key: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], None]:
+        mean, deviation, best = carry
+        drawn = mean + deviation * jax.random.normal(key, (size, plans, 1))
+        drawn = drawn.at[:, 0].set(best)
+        cost = objective(drawn.reshape(size, -1)).reshape(plans, systems)
+        chosen = jnp.take_along_axis(drawn, jnp.argsort(cost, axis=0)[None, :kept], axis=1)
+        return (chosen.mean(1, keepdims=True), chosen.std(1, keepdims=True) + LEAST_SPREAD, chosen[:, 0]), None
+
+    nothing = jnp.zeros((size, 1, systems))
+    begin = (nothing, jnp.full_like(nothing, spread), nothing[:, 0])
+    (_, _, best), _ = jax.lax.scan(one, begin, jax.random.split(jax.random.key(0), rounds))
+    return best
