@@ -41,10 +41,10 @@ class Outlook:
       speed_span_m_s: largest difference of a planned speed from the corridor's.
     """
 
-    hops: int = 3
+    hops: int = 4
     rounds: int = 6
-    plans: int = 128
-    kept: int = 12
+    plans: int = 256
+    kept: int = 20
     spread: float = 1.2
     samples: int = 24
     margin_m: float = 0.04

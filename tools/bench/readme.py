@@ -129,15 +129,21 @@ def hybrid_table() -> list[str]:
     """What was asked of the learned hybrid controllers, beside the published method."""
     record = load_record("hybrid")
     cells = {(row["measure"], row["method"]): row for row in record["rows"]}
-    lines = ["| measure | published | no planner | Haltere | aim |", "|---|---|---|---|---|"]
+    columns = {
+        "published": ("Meng & Fan, published",),
+        "LQR, CLF-QP": ("LQR", "CLF-QP"),
+        "MPC": ("MPC (CasADi, IPOPT)", "One-hop MPC (Newton)"),
+        "no planner": ("Haltere, no planner",),
+    }
+    lines = [f"| measure | {' | '.join(columns)} | Haltere | aim |", "|---|" + "---|" * (len(columns) + 2)]
     for (measure, method), ours in cells.items():
         if method == "Haltere" and ours["asked"]:
-            others = (cells.get((measure, who)) for who in ("Meng & Fan, published", "Haltere, no planner"))
-            values = [_number(other["value"]) if other else "" for other in others]
-            unit = "" if ours["unit"] == "1" else f" {ours['unit']}"
-            lines.append(
-                f"| {measure} | {values[0]} | {values[1]} | **{_number(ours['value'])}{unit}** | {ours['asked']} |"
+            found = (
+                [cells[measure, who]["value"] for who in names if (measure, who) in cells] for names in columns.values()
             )
+            others = " | ".join(_number(values[0]) if values else "" for values in found)
+            unit = "" if ours["unit"] == "1" else f" {ours['unit']}"
+            lines.append(f"| {measure} | {others} | **{_number(ours['value'])}{unit}** | {ours['asked']} |")
     return [*lines, "", _source(record)]
 
 
