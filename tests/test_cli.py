@@ -28,6 +28,7 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["train", "walker"], "impact"),
         (["bench", "hybrid"], "icy"),
         (["certify"], "contracts"),
+        (["run"], "springy"),
         (["export"], "--raptor"),
         (["bench", "foundation"], "--check"),
         (["bench", "runtime"], "--json"),

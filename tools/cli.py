@@ -18,6 +18,7 @@ COMMANDS = {
     "info": "Show a policy file's card, and check the file.",
     "train": "Train a policy.",
     "export": "Turn a policy file into C source, or RAPTOR's published weights into a policy file.",
+    "run": "Run a hybrid system, car, pogobot or walker, under its learned controller.",
     "certify": "Prove or disprove regions of attraction of a hybrid controller's file.",
     "fpga": "Test, synthesise and build the RTL of the gated sensing paths; train their gate.",
     "bench": "Measure, against the published systems, and against what was asked.",

@@ -6,6 +6,7 @@ hop, and clearance along the parabolas.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -143,10 +144,10 @@ def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Arr
     return jnp.maximum(below, above)
 
 
-def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
-    """The controller with its planner, for these corridors."""
+def plan(weights: Learned, where: Lanes, outlook: Outlook) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
+    """The planner for these corridors: apexes (2, V) to reach, above floors (V,), from states (5, V) at an apex."""
 
-    def act(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
+    def look(state: jax.Array) -> tuple[jax.Array, jax.Array]:
         robots = state.shape[1]
         many, place = jax.tree.map(
             lambda leaf: jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), outlook.plans)), (where, state)
@@ -162,7 +163,17 @@ def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
 
         shape = (2 * outlook.hops, outlook.plans, robots)
         found = planner.search(objective, shape, outlook.rounds, outlook.kept, outlook.spread)
-        return decide(weights, *wanted(where, state, found[:2], outlook), state)[0]
+        return wanted(where, state, found[:2], outlook)
+
+    return look
+
+
+def law(weights: Learned, where: Lanes, outlook: Outlook) -> Law:
+    """The controller with its planner, for these corridors."""
+    look = plan(weights, where, outlook)
+
+    def act(state: jax.Array, here: Segment, ahead: Segment) -> jax.Array:
+        return decide(weights, *look(state), state)[0]
 
     return act
 

@@ -139,6 +139,15 @@ def hop_through(law: Law, state: jax.Array, where: Lanes, hops: int = HOPS) -> R
     return jax.lax.while_loop(going, one, (jnp.zeros((), jnp.int32), begin))[1]
 
 
+def move(mode: jax.Array, state: jax.Array, action: jax.Array, where: Lanes) -> tuple[jax.Array, jax.Array]:
+    """One tick in the corridors: next modes (V,) and states (5, V), world; those whose hop is over stay."""
+    air = (mode == FALLING) | (mode == RISING)
+    held = state[0] + LEG_M * jnp.sin(action[0])
+    floor = where.at(jnp.where(air, held, state[4])).floor
+    following, after = tick(mode, state.at[2].add(-floor), action)
+    return following, jnp.where(mode < APEX, after.at[2].add(floor), state)
+
+
 def _hop(run: Run, action: jax.Array, where: Lanes) -> Run:
     """One hop of those who are not done."""
     mode = jnp.where(run.done, APEX, FALLING)
@@ -150,10 +159,7 @@ def _hop(run: Run, action: jax.Array, where: Lanes) -> Run:
     def one(carry: tuple[jax.Array, jax.Array, Run]) -> tuple[jax.Array, jax.Array, Run]:
         count, mode, before = carry
         on, air = mode < APEX, (mode == FALLING) | (mode == RISING)
-        held = before.state[0] + LEG_M * jnp.sin(action[0])
-        floor = where.at(jnp.where(air, held, before.state[4])).floor
-        following, state = tick(mode, before.state.at[2].add(-floor), action)
-        state = jnp.where(on, state.at[2].add(floor), before.state)
+        following, state = move(mode, before.state, action, where)
         here = where.at(state[0])
         out = on & ((state[2] < here.floor) | (state[2] > here.ceiling))
         outside = before.outside + out

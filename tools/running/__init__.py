@@ -1,0 +1,1 @@
+"""Hybrid systems run with their files in ONNX Runtime: recorded, drawn, filmed."""
