@@ -33,7 +33,7 @@ class Outlook:
 
     Attributes:
       hops: that are looked at.
-      rounds, plans, kept, spread: of the search, as in `planner.search`.
+      rounds, plans, kept, spread, seed: of the search, as in `planner.search`.
       samples: along each parabola.
       margin_m: from a step of the corridor, along it.
       clearance_m: to floor and ceiling.
@@ -47,6 +47,7 @@ class Outlook:
     plans: int = 256
     kept: int = 20
     spread: float = 1.2
+    seed: int = 0
     samples: int = 24
     margin_m: float = 0.04
     clearance_m: float = 0.06
@@ -162,7 +163,7 @@ def plan(weights: Learned, where: Lanes, outlook: Outlook) -> Callable[[jax.Arra
             return jnp.nan_to_num(cost.sum(0), nan=jnp.inf)
 
         shape = (2 * outlook.hops, outlook.plans, robots)
-        found = planner.search(objective, shape, outlook.rounds, outlook.kept, outlook.spread)
+        found = planner.search(objective, shape, outlook.rounds, outlook.kept, outlook.spread, outlook.seed)
         return wanted(where, state, found[:2], outlook)
 
     return look

@@ -57,15 +57,18 @@ def best_of(parameters: jax.Array, cost: jax.Array) -> tuple[jax.Array, jax.Arra
     return jnp.take_along_axis(parameters, at, axis=-2)[..., 0, :], cost.min(0)
 
 
-def search(objective: Objective, shape: tuple[int, int, int], rounds: int, kept: int, spread: float) -> jax.Array:
+def search(
+    objective: Objective, shape: tuple[int, int, int], rounds: int, kept: int, spread: float, seed: int = 0
+) -> jax.Array:
     """The cross-entropy method: each round draws plans about the best ones of the round before.
 
     Args:
       objective: parameters (P, C * V) of C plans for each of V systems -> what each costs, (C * V,).
       shape: P, C and V.
-      rounds: of drawing; the draws are the same at every call.
+      rounds: of drawing.
       kept: plans that the next round is drawn about.
       spread: standard deviation of the first round's, about zero.
+      seed: of the draws, which are the same at every call.
     Returns:
       The cheapest plan of each system, (P, V).
     Source: Rubinstein & Kroese, The Cross-Entropy Method, 2004.
@@ -84,5 +87,5 @@ def search(objective: Objective, shape: tuple[int, int, int], rounds: int, kept:
 
     nothing = jnp.zeros((size, 1, systems))
     begin = (nothing, jnp.full_like(nothing, spread), nothing[:, 0])
-    (_, _, best), _ = jax.lax.scan(one, begin, jax.random.split(jax.random.key(0), rounds))
+    (_, _, best), _ = jax.lax.scan(one, begin, jax.random.split(jax.random.key(seed), rounds))
     return best

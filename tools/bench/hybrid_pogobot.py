@@ -52,7 +52,7 @@ def bench_pogobot(rows: Rows, policy: Path, quick: bool, seed: int, status: Call
       rows: to add to.
       policy: the pogobot's file.
       quick: fewer samples in the level set.
-      seed: of these samples.
+      seed: of these samples, and of the planner's draws.
       status: told what is being done.
     """
     weights, found = hybrid_file.read(policy, pogobot_mode), corridors.published()
@@ -65,7 +65,7 @@ def bench_pogobot(rows: Rows, policy: Path, quick: bool, seed: int, status: Call
     laws: tuple[tuple[str, Callable[[Lanes], Law]], ...] = (
         (NEWTON, lambda _: deadbeat.law),
         (NO_PLANNER, lambda _: hop_planner.unplanned(weights)),
-        (OURS, lambda lanes: hop_planner.law(weights, lanes, hop_planner.Outlook())),
+        (OURS, lambda lanes: hop_planner.law(weights, lanes, hop_planner.Outlook(seed=seed))),
     )
     for who, law_in in laws:
         status(f"pogobot: {who}")
