@@ -55,11 +55,13 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["car", "pogobot", "walker"])
 def test_each_comes_to_its_goal(system: str, tmp_path: Path) -> None:
-    found = haltere(system, "--policy", str(CAR.with_name(f"{system}.onnx")), "--output", str(tmp_path), "--video")
+    film = ["--video"] if system == "walker" else []
+    found = haltere(system, "--policy", str(CAR.with_name(f"{system}.onnx")), "--output", str(tmp_path), *film)
     assert found.exit_code == 0, found.output
     told = json.loads((tmp_path / "run.json").read_text())
     assert told["reached"]
     assert 0 < told["switches_inside"] <= told["switches"]
     assert (tmp_path / "run.png").stat().st_size > 20_000
-    _, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "run.mp4"))
-    assert seconds == pytest.approx(told["time_s"], abs=0.2)
+    if film:
+        _, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "run.mp4"))
+        assert seconds == pytest.approx(told["time_s"], abs=0.2)
