@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 
-class System(StrEnum):
+class System(str, Enum):
     """What can be run."""
 
     CAR = "car"
@@ -50,22 +50,22 @@ def run(
 
     if number >= NUMBERS[system]:
         raise ConfigError(f"number is {number}; there are {NUMBERS[system]}, from 0")
-    folder = output or Path("runs") / system
-    loaded, file = load_hybrid(policy or CAR.with_name(f"{system}.onnx"))
-    if file.card["name"] != system:
-        raise ConfigError(f"{file.path} is of the {file.card['name']}, not of the {system}")
+    folder = output or Path("runs") / system.value
+    loaded, file = load_hybrid(policy or CAR.with_name(f"{system.value}.onnx"))
+    if file.card["name"] != system.value:
+        raise ConfigError(f"{file.path} is of the {file.card['name']}, not of the {system.value}")
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
-    with console.status(f"{system}, number {number}"):
-        recording, film = importlib.import_module(f"haltere.tools.running.{system}").run(loaded, file, number)
+    with console.status(f"{system.value}, number {number}"):
+        recording, film = importlib.import_module(f"haltere.tools.running.{system.value}").run(loaded, file, number)
     write_run_picture(recording, folder / "run.png")
-    table = Table("result", recording.outcome, title=f"{system}, number {number}")
+    table = Table("result", recording.outcome, title=f"{system.value}, number {number}")
     inside = int((recording.landed <= 1).sum())
     table.add_row("time", f"{recording.time_s[-1]:.2f} s")
     table.add_row("switches inside the next region of attraction", f"{inside} of {len(recording.landed)}")
     console.print(table)
     summary = {
-        "system": str(system),
+        "system": system.value,
         "number": number,
         "reached": recording.reached,
         "outcome": recording.outcome,
