@@ -1,4 +1,4 @@
-"""Chooses configurations by gradient descent through the closed loop, from several beginnings at once."""
+"""Chooses configurations through the closed loop: by gradient descent from several beginnings, or by drawing lots."""
 
 from __future__ import annotations
 
