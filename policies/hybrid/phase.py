@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid.enclosure import Enclosure, joined, through
-from haltere.policies.hybrid.interval import natural
+from haltere.policies.hybrid.enclosure import Enclosure, Map, bounds, joined, through
+from haltere.policies.hybrid.interval import Interval
 
-Map = Callable[[Any, jax.Array], jax.Array]
-"""(parameters, (m,)) -> (k,)."""
 Exit = Callable[[Any, jax.Array, jax.Array], jax.Array]
 """(parameters, (m,) before the last step, (m,) after it) -> (k,)."""
 
@@ -47,13 +46,13 @@ class Phase:
 
 
 class Passed(NamedTuple):
-    """A phase with a given number k of whole steps before the last one.
+    """A phase with a given number k of whole steps before the last one, for B boxes.
 
     Attributes:
       end: behind the exit.
-      not_before: () bool; no state of the box ends the phase with fewer steps.
-      by_then: () bool; those that have not ended it before do so with the next step.
-      within: () bool; no state leaves where the phase is as told.
+      not_before: (B,) bool; no state of the box ends the phase with fewer steps.
+      by_then: (B,) bool; those that have not ended it before do so with the next step.
+      within: (B,) bool; no state leaves where the phase is as told.
     """
 
     end: Enclosure
@@ -112,44 +111,57 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
     return Counted(steps, share, phase.exit(parameters, state, after), known)
 
 
-def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) -> Passed:
-    """Sends a box through, with `steps` () whole steps."""
+def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) -> tuple[Passed, Passed]:
+    """Sends B boxes through, with `steps` (B,) whole steps, and with one more."""
+    yes = jnp.ones(steps.shape, bool)
 
-    def look(state: Enclosure) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def look(box: Interval) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """What is sure of all states: guard not reached, guard reached, armed, not armed."""
-        box = state.box()
-        value = natural(lambda x: phase.guard(parameters, x), box)
+        value = bounds(phase.guard, parameters, box)
+        before, reached = value.high[:, 0] < 0, value.low[:, 0] > 0
         if phase.armed is None:
-            return value.high[0] < 0, value.low[0] > 0, yes, ~yes
-        armed = natural(lambda x: phase.armed(parameters, x), box)  # type: ignore[misc]
-        return value.high[0] < 0, value.low[0] > 0, (armed.high <= 0).all(), (armed.low > 0).any()
+            return before, reached, yes, ~yes
+        armed = bounds(phase.armed, parameters, box)
+        return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
-    def inside(state: Enclosure) -> jax.Array:
-        if phase.within is None:
-            return yes
-        found = natural(lambda x: phase.within(parameters, x), state.box())  # type: ignore[misc]
-        return (found.high < 0).all()
+    lasts = nexts = (start, start)
+    counts = (steps, steps + 1)
+    flags = tuple((yes, yes, (count >= 0) & (count < phase.longest)) for count in counts)
+    state = start
+    for index in range(int(steps.max()) + 3):
+        box = state.box()
+        before, reached, armed, unarmed = look(box)
+        inside = yes if phase.within is None else (bounds(phase.within, parameters, box).high < 0).all(1)
+        both = []
+        for count, (not_before, by_then, known) in zip(counts, flags, strict=True):
+            on, ends, over = index <= count, index == count, index == count + 1
+            both.append(
+                (
+                    not_before & (~on | before | (unarmed & ~ends)),
+                    by_then & (~ends | before | armed) & (~over | (reached & armed)),
+                    known & (~on | inside),
+                )
+            )
+        flags = (both[0], both[1])
+        lasts = tuple(state.where(index == count, last) for count, last in zip(counts, lasts, strict=True))
+        nexts = tuple(state.where(index == count + 1, after) for count, after in zip(counts, nexts, strict=True))
+        # Boxes that are through stay where they are, lest they run off to where nothing is known.
+        state = through(phase.step, parameters, state).where(index <= steps + 1, state)
 
-    def shortened(last: Enclosure, state: Enclosure) -> Enclosure:
-        if phase.shorten is None:
-            return state
-        return through(lambda x: phase.shorten(parameters, x[:size], x[size:]), joined(last, state))  # type: ignore[misc]
+    ends = []
+    for last, after, told in zip(lasts, nexts, flags, strict=True):
+        if phase.shorten is not None:
+            last = through(_beside(phase.shorten, last), parameters, joined(last, after))
+            after = through(phase.step, parameters, last)
+        ends.append(Passed(through(_beside(phase.exit, last), parameters, joined(last, after)), *told))
+    return ends[0], ends[1]
 
-    def one(carry: tuple[Any, ...], index: jax.Array) -> tuple[Any, None]:
-        state, last, not_before, by_then, known = carry
-        on, ends, over = index <= steps, index == steps, index == steps + 1
-        before, reached, armed, unarmed = look(state)
-        not_before &= ~on | before | (unarmed & ~ends)
-        by_then &= (~ends | before | armed) & (~over | (reached & armed))
-        known &= ~on | inside(state)
-        begin = jax.tree.map(lambda new, old: jnp.where(over, new, old), shortened(last, state), state)
-        after = through(lambda x: phase.step(parameters, x), begin)
-        moves = on | (over & (phase.shorten is not None))
-        last = jax.tree.map(lambda new, old: jnp.where(moves, new, old), begin, last)
-        state = jax.tree.map(lambda new, old: jnp.where(moves, new, old), after, state)
-        return (state, last, not_before, by_then, known), None
 
-    size, yes = len(start.centre.low), jnp.ones((), bool)
-    first = (start, start, yes, yes, (steps >= 0) & (steps < phase.longest))
-    (state, last, *flags), _ = jax.lax.scan(one, first, jnp.arange(phase.longest + 1))
-    return Passed(through(lambda x: phase.exit(parameters, x[:size], x[size:]), joined(last, state)), *flags)
+@lru_cache(maxsize=64)
+def _split(leave: Exit, size: int) -> Map:
+    return lambda parameters, both: leave(parameters, both[:size], both[size:])
+
+
+def _beside(leave: Exit, first: Enclosure) -> Map:
+    """A map of two states as one of both side by side."""
+    return _split(leave, first.centre.low.shape[1])

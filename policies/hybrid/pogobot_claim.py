@@ -73,19 +73,9 @@ def _fall(hopping: Hopping, state: jax.Array) -> jax.Array:
 
 
 def _ride(hopping: Hopping, state: jax.Array) -> jax.Array:
-    """`pogobot.ride` with its four stages as a loop: a quarter as much to compile."""
-    begin, force, span = state[:4], state[4:5], state[5]
-    foot = jnp.zeros(1)
-
-    def stage(carry: tuple[jax.Array, jax.Array], how: jax.Array) -> tuple[tuple[jax.Array, jax.Array], None]:
-        place = jnp.concatenate([begin + how[0] * span * carry[0], foot])
-        slope = pogobot.stance(place[:, None], force)[:4, 0]
-        return (slope, carry[1] + how[1] * slope), None
-
-    none = jnp.zeros_like(begin)
-    stages = jnp.array([[0.0, 1.0], [0.5, 2.0], [0.5, 2.0], [1.0, 1.0]])
-    (_, total), _ = jax.lax.scan(stage, (none, none), stages)
-    return jnp.concatenate([begin + span / 6 * total, state[4:]])
+    place = jnp.concatenate([state[:4], jnp.zeros(1)])
+    after = pogobot.ride(place[:, None], state[4:5], state[5:6])[:4, 0]
+    return jnp.concatenate([after, state[4:]])
 
 
 def _lowest(hopping: Hopping, state: jax.Array) -> jax.Array:

@@ -21,15 +21,12 @@ import numpy as np
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
-from haltere.policies.hybrid.enclosure import through
+from haltere.policies.hybrid.enclosure import Enclosure, Map, through
 from haltere.policies.hybrid.interval import Interval
-from haltere.policies.hybrid.phase import Map, Phase, count, passed
+from haltere.policies.hybrid.phase import Phase, count, passed
 
-BATCH = 64
-GRID = 64
-"""Boxes, about, into which the first one is divided."""
-QUICKLY = {"xla_llvm_disable_expensive_passes": True}
-"""How it is compiled: in a third of the time."""
+BATCH = 512
+"""Boxes that are looked at together, and into which, about, the first one is divided."""
 MARGIN = 1e-9
 """Relative, by which a claim is to fail at a state in float64, to be called false there."""
 
@@ -81,44 +78,54 @@ def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.A
     return returns.end(parameters, now), jnp.stack(lower), known
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
+@partial(jax.jit, static_argnums=0)
+def _middles(
+    returns: ReturnMap, parameters: Any, middle: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """From states (B, n): V there and after it (B,), the lesser likely numbers of steps (B, P), whether all is told."""
+
+    def one(state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        after, lower, told = follow(returns, parameters, state)
+        return returns.value(parameters, state)[0], returns.value(parameters, after)[0], lower, told
+
+    found: tuple[jax.Array, jax.Array, jax.Array, jax.Array] = jax.vmap(one)(middle)
+    return found
+
+
 def _look(
     returns: ReturnMap, parameters: Any, claim: Bounds, low: jax.Array, high: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide."""
-    choices = jnp.array(list(itertools.product((0, 1), repeat=len(returns.phases))))
+    start = enclosure.begin(low, high)
+    value, next_value, lower, told = _middles(returns, parameters, (low + high) / 2)
+    before = through(returns.value, parameters, start)
 
-    def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        start = enclosure.begin(low, high)
-        middle = (low + high) / 2
-        after, lower, told = follow(returns, parameters, middle)
-        before = through(partial(returns.value, parameters), start)
+    def ends(state: Enclosure, index: int, known: jax.Array) -> list[tuple[Enclosure, jax.Array]]:
+        """Behind all phases from this one on, for each number of steps; and whether that is known."""
+        if index == len(returns.phases):
+            return [(through(returns.end, parameters, state), known)]
+        found = []
+        for choice, past in enumerate(passed(returns.phases[index], parameters, state, lower[:, index])):
+            sure = (past.by_then if choice else past.not_before) & past.within
+            found += ends(past.end, index + 1, known & sure)
+        return found
 
-        def chosen(choice: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            now, known = through(partial(returns.begin, parameters), start), jnp.ones((), bool)
-            for index, phase in enumerate(returns.phases):
-                past = passed(phase, parameters, now, lower[index] + choice[index])
-                known &= jnp.where(choice[index] == 0, past.not_before, past.by_then) & past.within
-                now = past.end
-            end = through(partial(returns.end, parameters), now)
-            value = through(partial(returns.value, parameters), end)
-            change = value.less(before, claim.keep)
-            falls = (change.box().high[0] < 0) | (value.box().high[0] < claim.hole)
-            place = end.box()
-            stays = ((place.low >= claim.low) & (place.high <= claim.high)).all()
-            slope = jnp.maximum(jnp.abs(change.slope.low[0]), jnp.abs(change.slope.high[0])) * (high - low)
-            return known & falls & stays, jnp.nan_to_num(slope, nan=0.0, posinf=0.0), known
-
-        fine, slope, _ = jax.vmap(chosen)(choices)
-        outside = before.box().low[0] > claim.level
-        value, next_value = returns.value(parameters, middle)[0], returns.value(parameters, after)[0]
-        limit = jnp.maximum(claim.keep * value, claim.hole)
-        false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
-        share = slope.max(0) + 1e-3 * (high - low) * jnp.maximum(slope.max(), 1e-300)
-        return outside | fine.all(), false, jnp.argmax(share)
-
-    found: tuple[jax.Array, jax.Array, jax.Array] = jax.vmap(one)(low, high)
-    return found
+    begun = through(returns.begin, parameters, start)
+    done, steep = jnp.ones(len(low), bool), jnp.zeros(low.shape)
+    for end, known in ends(begun, 0, done):
+        after = through(returns.value, parameters, end)
+        change = after.less(before, claim.keep)
+        falls = (change.box().high[:, 0] < 0) | (after.box().high[:, 0] < claim.hole)
+        place = end.box()
+        stays = ((place.low >= claim.low) & (place.high <= claim.high)).all(1)
+        done &= known & falls & stays
+        slope = jnp.maximum(jnp.abs(change.slope.low[:, 0]), jnp.abs(change.slope.high[:, 0])) * (high - low)
+        steep = jnp.maximum(steep, jnp.nan_to_num(slope, nan=0.0, posinf=0.0))
+    outside = before.box().low[:, 0] > claim.level
+    limit = jnp.maximum(claim.keep * value, claim.hole)
+    false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
+    share = steep + 1e-3 * (high - low) * jnp.maximum(steep.max(1, keepdims=True), 1e-300)
+    return outside | done, false, jnp.argmax(share, axis=1)
 
 
 def prove_return(
@@ -132,10 +139,10 @@ def prove_return(
     """Proves or disproves that V decreases with a return map.
 
     Args:
-      returns: the map and V; compiled once.
+      returns: the map and V.
       parameters: of it, float64.
       claim: what is to hold.
-      seconds: time limit, counted from the end of the first batch, with which all is compiled.
+      seconds: time limit, counted from the end of the first batch.
       most: boxes.
       report: told boxes looked at, and share of the box that is undecided.
     Returns:
@@ -157,7 +164,8 @@ def prove_return(
         low, high = lows[-number:], highs[-number:]
         lows, highs = lows[:-number], highs[:-number]
         pad = ((0, BATCH - number), (0, 0))
-        looked = _look(returns, parameters, claim, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
+        padded = (jnp.asarray(np.pad(side, pad, mode="edge")) for side in (low, high))
+        looked = _look(returns, parameters, claim, *padded)
         done, false, axis = (np.asarray(leaf)[:number] for leaf in looked)
         begun = begun if seen else time.monotonic()
         seen += number
@@ -178,7 +186,7 @@ def prove_return(
 
 def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A box (n,) divided evenly, (B, n) each; a batch costs nearly the same whether it is full or not."""
-    sides = max(1, round(GRID ** (1 / len(low))))
+    sides = max(1, round(BATCH ** (1 / len(low))))
     edges = np.linspace(low, high, sides + 1)
     index = np.array(list(itertools.product(range(sides), repeat=len(low))))
     axis = np.arange(len(low))

@@ -1,4 +1,4 @@
-"""Trains a hybrid system's mode: controller, Lyapunov function, region of attraction; resumes after a stop."""
+"""Trains a mode: controller and its polish, Lyapunov function, region of attraction; resumes after a stop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid import checkpoint, controller_learning, learned, lyapunov_learning, region_of_attraction
+from haltere.policies.hybrid import (
+    checkpoint,
+    controller_learning,
+    learned,
+    lyapunov_learning,
+    polish,
+    region_of_attraction,
+)
 from haltere.policies.hybrid.controller_learning import ControllerRecipe, Gains
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import LyapunovRecipe
 from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.network import Network
+from haltere.policies.hybrid.polish import PolishRecipe
 from haltere.policies.hybrid.region_of_attraction import RegionRecipe
 
 Report = Callable[[str, int, int, str], None]
@@ -30,6 +38,7 @@ class Recipe:
     """How a mode is learned."""
 
     controller: ControllerRecipe = field(default_factory=ControllerRecipe)
+    polish: PolishRecipe = field(default_factory=PolishRecipe)
     lyapunov: LyapunovRecipe = field(default_factory=LyapunovRecipe)
     region: RegionRecipe = field(default_factory=RegionRecipe)
 
@@ -45,6 +54,7 @@ class Recipe:
                 imitation=times(self.controller.imitation),
                 updates=times(self.controller.updates),
             ),
+            self.polish.scaled(factor),
             replace(self.lyapunov, rounds=times(self.lyapunov.rounds)),
             replace(self.region, configurations=times(self.region.configurations), updates=times(self.region.updates)),
         )
@@ -96,21 +106,28 @@ def train(
         fitted = controller_learning.imitate(mode, law, recipe.controller, weights.controller, keys[2])
         training = begin(mode, recipe, weights._replace(controller=fitted), keys[1])
     started = saved = time.monotonic()
-    first, total = recipe.controller.updates, recipe.controller.updates + recipe.lyapunov.rounds
+    first = recipe.controller.updates
+    second = first + recipe.polish.rounds
+    total = second + recipe.lyapunov.rounds
     while done < total:
         if done < first:
             key = jax.random.fold_in(keys[3], done)
             stepped, loss = controller_learning.update(mode, recipe.controller, training.controller, key)
             training = training._replace(controller=stepped)
             report("controller", done + 1, first, f"cost {loss:.2f}")
+        elif done < second:
+            key = jax.random.fold_in(keys[3], done)
+            policy, miss = polish.round_of(mode, recipe.polish, training.controller.weights, key)
+            training = training._replace(controller=training.controller._replace(weights=policy))
+            report("polish", done + 1 - first, recipe.polish.rounds, f"relative miss {miss**0.5:.3f}")
         else:
-            policy, key = training.controller.weights, jax.random.fold_in(keys[4], done - first)
+            policy, key = training.controller.weights, jax.random.fold_in(keys[4], done - second)
             fit, told = lyapunov_learning.round_of(mode, recipe.lyapunov, policy, training.lyapunov, key)
             training = training._replace(lyapunov=fit)
             text = f"misfit {told[0]:.3f}, V decreases in {100 * told[1]:.2f} %, at rest in {100 * told[2]:.1f} %"
-            report("lyapunov", done + 1 - first, recipe.lyapunov.rounds, text)
+            report("lyapunov", done + 1 - second, recipe.lyapunov.rounds, text)
         done += 1
-        if time.monotonic() - saved > SAVE_EVERY_S or done in (first, total):
+        if time.monotonic() - saved > SAVE_EVERY_S or done in (*range(first, second + 1), total):
             saved = time.monotonic()
             checkpoint.save(training, done, before_s + saved - started, identity, path)
     region = _region(mode, recipe.region, training, keys[5], report)
@@ -132,7 +149,8 @@ def _region(mode: Mode, recipe: RegionRecipe, training: Training, key: jax.Array
 
 
 POGOBOT = Recipe(
-    ControllerRecipe(updates=2000, systems=256, window=2, shortest=0, redraw=0.3),
+    ControllerRecipe(updates=1000, systems=256, window=2, shortest=0, redraw=0.3),
+    PolishRecipe(rounds=3, states=65536, fits=25000),
     LyapunovRecipe(rounds=40, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3),
     RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
 )
@@ -141,6 +159,7 @@ POGOBOT = Recipe(
 
 WALKER = Recipe(
     ControllerRecipe(updates=3000, systems=256, window=2, shortest=0, redraw=0.3),
+    PolishRecipe(rounds=3),
     LyapunovRecipe(rounds=100, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3),
     RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
 )
