@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haltere.policies.hybrid import drive, drivers, journey, planner, references, roads
-from haltere.policies.hybrid.journey import Outlook
+from haltere.policies.hybrid import drive, drivers, journey, planner, references, road_planner, roads
+from haltere.policies.hybrid.road_planner import Descent, Outlook
 
 SHORT = Outlook(horizon=2, iterations=2, ticks=40, starts=((0.0, 0.5), (0.0, -0.5)))
 
@@ -71,7 +71,7 @@ def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
 
     @jax.jit
     def predict(choice: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return journey.predict(drivers.LQR, outlook, table, half, choice, world)
+        return road_planner.predict(drivers.LQR, outlook, table, half, choice, world)
 
     choice = jnp.array([[0.3] * 4, [0.5] * 4])
     road = half.choose(choice)
@@ -88,8 +88,8 @@ def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
 
 @pytest.mark.slow
 def test_lqr_with_planned_speeds_goes_further() -> None:
-    maps = roads.published(4)
-    trip = journey.travel(drivers.LQR, SHORT, drivers.lqr_table(), maps)
+    maps, table = roads.published(4), drivers.lqr_table()
+    trip = journey.travel(Descent(drivers.LQR, table, SHORT), drivers.LQR.law, table, maps)
     score = drive.score(trip.trace, maps)
     assert trip.entry.shape == (20, 7, 4)
     assert score.in_lane.mean() > 0.5
