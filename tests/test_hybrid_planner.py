@@ -11,6 +11,7 @@ import pytest
 
 from haltere.policies.hybrid import drive, drivers, journey, planner, references, road_planner, roads
 from haltere.policies.hybrid.road_planner import Descent, Outlook
+from haltere.policies.plants import car
 
 SHORT = Outlook(horizon=2, iterations=2, ticks=40, starts=((0.0, 0.5), (0.0, -0.5)))
 
@@ -60,6 +61,21 @@ def test_references_keep_the_published_bounds() -> None:
     assert aside.max() <= 1.0 + 1e-4
     np.testing.assert_allclose(aside[19:], 0.0, atol=1e-4)
     np.testing.assert_allclose(halves.begin[20], maps.knots[-1], atol=1e-4)
+
+
+def test_each_car_drives_its_own_periods_and_then_stays() -> None:
+    road = car.configure(jnp.array([[1.0, 0.1], [8.0, 10.0], [0.0, 0.0]]))
+    world, steps = drive.start(2), jnp.array([3, 5])
+    law = lambda gain, error, road: jnp.stack([-gain * error[1], gain * jnp.ones(2)])  # noqa: E731
+    end, trace = jax.jit(drive.follow, static_argnums=(1, 5))(road, law, 0.5, world, steps, 8)
+    error = car.to_error(world, road)
+    for tick in range(9):
+        np.testing.assert_array_equal(trace.driven[tick], tick <= steps)
+        now = jnp.minimum(tick, steps) * car.PERIOD_S
+        np.testing.assert_allclose(trace.error[tick], error, atol=1e-5)
+        np.testing.assert_allclose(trace.world[tick], car.to_world(error, car.at(road, now)), atol=1e-5)
+        error = jnp.where(tick < steps, car.step(road, error, law(0.5, error, road)), error)
+    np.testing.assert_array_equal(end, trace.world[-1])
 
 
 @pytest.mark.slow
