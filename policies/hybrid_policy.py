@@ -54,9 +54,22 @@ def read_hybrid(path: str | Path) -> HybridFile:
     Raises:
       PolicyFileError: it cannot be read, or is none of a hybrid controller.
     """
+    return read_contract(path, CONTRACT, "a hybrid controller's file: make one with `haltere train car`")
+
+
+def read_contract(path: str | Path, contract: str, wanted: str) -> HybridFile:
+    """Reads a file of one contract.
+
+    Args:
+      path: the file.
+      contract: that it must state.
+      wanted: what such a file is, and how to make one.
+    Raises:
+      PolicyFileError: it cannot be read, or states another contract.
+    """
     content, metadata = read_content(path)
-    if metadata["haltere.contract"] != CONTRACT:
-        raise PolicyFileError(f"{path} is not a hybrid controller's file: make one with `haltere train car`")
+    if metadata["haltere.contract"] != contract:
+        raise PolicyFileError(f"{path} is not {wanted}")
     try:
         golden = {
             name: np.frombuffer(base64.b64decode(entry["float32"]), "<f4").reshape(entry["shape"])

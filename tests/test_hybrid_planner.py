@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haltere.policies.hybrid import drive, drivers, journey, planner, references, roads
-from haltere.policies.hybrid.journey import Outlook
+from haltere.policies.hybrid import drive, drivers, journey, planner, references, road_planner, roads
+from haltere.policies.hybrid.road_planner import Descent, Outlook
+from haltere.policies.plants import car
 
 SHORT = Outlook(horizon=2, iterations=2, ticks=40, starts=((0.0, 0.5), (0.0, -0.5)))
 
@@ -62,6 +63,21 @@ def test_references_keep_the_published_bounds() -> None:
     np.testing.assert_allclose(halves.begin[20], maps.knots[-1], atol=1e-4)
 
 
+def test_each_car_drives_its_own_periods_and_then_stays() -> None:
+    road = car.configure(jnp.array([[1.0, 0.1], [8.0, 10.0], [0.0, 0.0]]))
+    world, steps = drive.start(2), jnp.array([3, 5])
+    law = lambda gain, error, road: jnp.stack([-gain * error[1], gain * jnp.ones(2)])  # noqa: E731
+    end, trace = jax.jit(drive.follow, static_argnums=(1, 5))(road, law, 0.5, world, steps, 8)
+    error = car.to_error(world, road)
+    for tick in range(9):
+        np.testing.assert_array_equal(trace.driven[tick], tick <= steps)
+        now = jnp.minimum(tick, steps) * car.PERIOD_S
+        np.testing.assert_allclose(trace.error[tick], error, atol=1e-5)
+        np.testing.assert_allclose(trace.world[tick], car.to_world(error, car.at(road, now)), atol=1e-5)
+        error = jnp.where(tick < steps, car.step(road, error, law(0.5, error, road)), error)
+    np.testing.assert_array_equal(end, trace.world[-1])
+
+
 @pytest.mark.slow
 def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
     maps = roads.published(4)
@@ -71,7 +87,7 @@ def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
 
     @jax.jit
     def predict(choice: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return journey.predict(drivers.LQR, outlook, table, half, choice, world)
+        return road_planner.predict(drivers.LQR, outlook, table, half, choice, world)
 
     choice = jnp.array([[0.3] * 4, [0.5] * 4])
     road = half.choose(choice)
@@ -88,8 +104,8 @@ def test_prediction_agrees_with_the_drive_and_has_a_gradient() -> None:
 
 @pytest.mark.slow
 def test_lqr_with_planned_speeds_goes_further() -> None:
-    maps = roads.published(4)
-    trip = journey.travel(drivers.LQR, SHORT, drivers.lqr_table(), maps)
+    maps, table = roads.published(4), drivers.lqr_table()
+    trip = journey.travel(Descent(drivers.LQR, table, SHORT), drivers.LQR.law, table, maps)
     score = drive.score(trip.trace, maps)
     assert trip.entry.shape == (20, 7, 4)
     assert score.in_lane.mean() > 0.5

@@ -38,8 +38,10 @@ def test_another_wanted_apex_leaves_the_robot() -> None:
 def test_corridors_are_narrowed_near_steps() -> None:
     x = jnp.linspace(0.3, 18.0, 40)[:, None] * jnp.ones(4)
     near = (jnp.abs(x[:, None] - LANES.end[None, :-1]) < 0.5).any(1)
-    floor, ceiling = hop_planner.narrowed(LANES, x, 0.5)
-    exact = jax.vmap(LANES.at)(x)
+    floor, ceiling = LANES.near(x, 0.5)
+    exact, sides = LANES.at(x), [LANES.at(x + shift) for shift in (-0.5, 0.5)]
+    np.testing.assert_array_equal(floor, jnp.stack([exact.floor, *(side.floor for side in sides)]).max(0))
+    np.testing.assert_array_equal(ceiling, jnp.stack([exact.ceiling, *(side.ceiling for side in sides)]).min(0))
     assert (floor >= exact.floor).all()
     assert (ceiling <= exact.ceiling).all()
     np.testing.assert_array_equal(jnp.where(near, 0.0, floor), jnp.where(near, 0.0, exact.floor))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from haltere.policies.export import hybrid_file
+from haltere.policies.export import hybrid_file, planner_file
+from haltere.policies.hybrid import car_mode, car_planner_learning
+from haltere.policies.hybrid.car_planner_learning import PlannerRecipe
 from haltere.policies.hybrid.controller_learning import Gains
+from haltere.policies.hybrid.drivers import LEARNED
 from haltere.policies.hybrid.mode import Mode
-from haltere.policies.hybrid.training import Recipe, train
+from haltere.policies.hybrid.training import Recipe, Report, train
 from haltere.tools import provenance
 
 PRINT_EVERY_S = 15.0
@@ -33,6 +40,51 @@ def train_mode(
       output: folder.
       restart: ignore a checkpoint.
     """
+    with _progress(name, seed, output, restart) as report:
+        weights = train(mode, law, recipe, seed, output, report, restart)
+    return _told(hybrid_file.write(output / f"{name}.onnx", weights, mode, _card(name, seed, asdict(recipe))))
+
+
+def train_car_planner(car: Path, recipe: PlannerRecipe, seed: int, output: Path, restart: bool) -> Path:
+    """Trains the car's planner, and writes `car_planner.onnx` and `curve.csv` into the folder.
+
+    Args:
+      car: file of the controller whose references are planned.
+      recipe: how.
+      seed: of weights, roads and samples.
+      output: folder.
+      restart: ignore a checkpoint.
+    """
+    name, parameters = "car-planner", hybrid_file.read(car, car_mode)
+    digest = hashlib.sha256(car.read_bytes()).hexdigest()
+    with _progress(name, seed, output, restart) as report:
+        weights = car_planner_learning.train(LEARNED, parameters, recipe, seed, output, report, restart, digest)
+    card = {**_card(name, seed, asdict(recipe)), "controller": digest}
+    return _told(planner_file.write(output / "car_planner.onnx", weights, card))
+
+
+def _card(name: str, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
+    """What a file says about its training."""
+    return {
+        "name": name,
+        "command": provenance.command(without="--output"),
+        "commit": provenance.commit(),
+        "date": provenance.today(),
+        "machine": provenance.machine(),
+        "seed": seed,
+        "recipe": recipe,
+    }
+
+
+def _told(path: Path) -> Path:
+    """Says on the screen what was written."""
+    Console().print(f"wrote {path}")
+    return path
+
+
+@contextmanager
+def _progress(name: str, seed: int, output: Path, restart: bool) -> Iterator[Report]:
+    """Progress on the screen, and in the folder's `curve.csv`; gives what is called after every update."""
     console = Console()
     console.print(f"training {name}, seed {seed}; checkpoint in {output}")
     columns = (
@@ -66,16 +118,4 @@ def train_mode(
                 if not console.is_terminal:
                     console.print(f"{stage:10s} {done:6d}/{total} {now - started:6.0f} s  {reached}")
 
-        weights = train(mode, law, recipe, seed, output, report, restart)
-    card = {
-        "name": name,
-        "command": provenance.command(without="--output"),
-        "commit": provenance.commit(),
-        "date": provenance.today(),
-        "machine": provenance.machine(),
-        "seed": seed,
-        "recipe": asdict(recipe),
-    }
-    path = hybrid_file.write(output / f"{name}.onnx", weights, mode, card)
-    console.print(f"wrote {path}")
-    return path
+        yield report

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from haltere.policies import contract, hybrid_policy
+from haltere.policies import contract, hybrid_policy, planner_policy
 from haltere.policies.policy_file import golden_error, load_policy, read_content
 from haltere.policies.zoo.shipped import FOUNDATION
 
@@ -20,8 +20,14 @@ def info(
 ) -> None:
     """Show a policy file's card, and check the file against its golden vectors."""
     console = Console()
-    if read_content(policy)[1]["haltere.contract"] == hybrid_policy.CONTRACT:
-        _show_hybrid(console, policy)
+    stated = read_content(policy)[1]["haltere.contract"]
+    if stated == hybrid_policy.CONTRACT:
+        controller, hybrid = hybrid_policy.load_hybrid(policy)
+        _show_hybrid(console, stated, hybrid, hybrid_policy.golden_error(controller, hybrid.golden))
+        return
+    if stated == planner_policy.CONTRACT:
+        planner, hybrid = planner_policy.load_planner(policy)
+        _show_hybrid(console, stated, hybrid, planner_policy.golden_error(planner, hybrid.golden))
         return
     loaded, file = load_policy(policy, backend)
     card = file.card
@@ -47,12 +53,10 @@ def _show_entries(console: Console, tables: tuple[tuple[str, dict[str, Any]], ..
         console.print(table)
 
 
-def _show_hybrid(console: Console, path: Path) -> None:
-    loaded, file = hybrid_policy.load_hybrid(path)
+def _show_hybrid(console: Console, stated: str, file: hybrid_policy.HybridFile, error: float) -> None:
     card = dict(file.card)
     size = len(file.content)
-    console.print(f"[bold]{card.pop('name', path.stem)}[/] · contract {hybrid_policy.CONTRACT} · {size} bytes")
-    error = hybrid_policy.golden_error(loaded, file.golden)
+    console.print(f"[bold]{card.pop('name', file.path.stem)}[/] · contract {stated} · {size} bytes")
     console.print(f"golden vectors: {len(file.golden['state'])} states, largest error {error:.1e} in onnxruntime")
     nested = [(name, entry) for name, entry in card.items() if isinstance(entry, dict)]
     plain = {name: entry for name, entry in card.items() if not isinstance(entry, dict)}

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from haltere.policies.zoo.shipped import CAR
 from haltere.tools.cores import join_hosts, use_every_core
 
 train = typer.Typer(no_args_is_help=True)
@@ -142,6 +143,30 @@ def car(
     from haltere.tools.hybrid_training import train_mode
 
     train_mode("car", car_mode, car_expert.schedule().at, Recipe().scaled(scale), seed, output, restart)
+
+
+@train.command()
+def car_planner(
+    car: Annotated[Path, typer.Option(help="File of the controller whose references are planned.")] = CAR,
+    output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
+        "runs/car_planner"
+    ),
+    seed: Annotated[int, typer.Option(help="Of weights, roads and samples.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+) -> None:
+    """Train the car's planner through the closed loop, on random roads (some minutes on two cores).
+
+    Resumes from the folder's checkpoint after a stop, to the same result. Leaves car_planner.onnx, curve.csv and a
+    checkpoint (*.npz) in the folder.
+    """
+    from haltere.policies.hybrid.car_planner_learning import PlannerRecipe
+    from haltere.tools.hybrid_training import train_car_planner
+
+    train_car_planner(car, PlannerRecipe().scaled(scale), seed, output, restart)
 
 
 @train.command()

@@ -29,7 +29,7 @@ from haltere.policies.hybrid_policy import CONTRACT, OUTPUTS, TOLERANCE, HybridP
 GOLDEN_SAMPLES = 64
 
 
-def _dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
+def dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
     """Nodes of a network from tensor `source` to tensor `name`, and its weights."""
     nodes, arrays = [], {}
     for index, layer in enumerate(weights):
@@ -71,7 +71,7 @@ def model(weights: Learned, mode: Mode, metadata: dict[str, str]) -> onnx.ModelP
         ("matrix", weights.lyapunov, "inputs"),
         ("log_level", weights.region, "features"),
     ):
-        more, held = _dense(name, part, source)
+        more, held = dense(name, part, source)
         nodes += more
         arrays.update(held)
     split = ["gain"]
@@ -139,26 +139,48 @@ def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Pat
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights)):
         raise ExportError("weights are not finite: training diverged, train again")
     samples = golden(weights, mode)
+    told = {**card, "domain": mode.DOMAIN._asdict()}
+    content = serialised(model(weights, mode, described(CONTRACT, told, samples)))
+    put(path, content, golden_error(HybridPolicy(content), samples))
+    return path
+
+
+def described(contract: str, card: dict[str, Any], samples: dict[str, FloatArray]) -> dict[str, str]:
+    """What a file says about itself: contract, card, golden vectors."""
     coded = {
         name: {"shape": array.shape, "float32": base64.b64encode(array.astype("<f4").tobytes()).decode()}
         for name, array in samples.items()
     }
-    metadata = {
-        "haltere.contract": CONTRACT,
-        "haltere.card": json.dumps({**card, "domain": mode.DOMAIN._asdict()}),
+    return {
+        "haltere.contract": contract,
+        "haltere.card": json.dumps(card),
         "haltere.golden": json.dumps(coded),
     }
-    made = model(weights, mode, metadata)
+
+
+def serialised(made: onnx.ModelProto) -> bytes:
+    """The bytes of a graph that is sound."""
     onnx.checker.check_model(made, full_check=True)
-    content = made.SerializeToString(deterministic=True)
-    error = golden_error(HybridPolicy(content), samples)
+    content: bytes = made.SerializeToString(deterministic=True)
+    return content
+
+
+def put(path: Path, content: bytes, error: float) -> None:
+    """Writes a file in one step.
+
+    Args:
+      path: the file.
+      content: its bytes.
+      error: with which ONNX Runtime repeats the golden vectors.
+    Raises:
+      ExportError: the error is too large.
+    """
     if not error <= TOLERANCE:
         raise ExportError(f"ONNX Runtime differs from JAX by {error:.2g}: expected at most {TOLERANCE:g}")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".part")
     scratch.write_bytes(content)
     scratch.replace(path)
-    return path
 
 
 def _load(path: Path) -> onnx.ModelProto:

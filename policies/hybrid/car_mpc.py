@@ -64,6 +64,10 @@ class CarMpc:
             "ipopt.max_iter": ITERATIONS,
         }
         self._solve = casadi.nlpsol("mpc", "ipopt", problem, quiet)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins without a guess, as when it was built."""
         self._guess = np.zeros(2 * HORIZON)
 
     def plan(self, error: np.ndarray, friction: float, speed_m_s: float) -> np.ndarray:
@@ -74,6 +78,9 @@ class CarMpc:
         actions = actions if np.isfinite(actions).all() else np.zeros((HORIZON, 2))
         self._guess = np.concatenate([actions[APPLIED:], np.zeros((APPLIED, 2))]).ravel()
         return actions
+
+
+_enter = jax.jit(car.to_error)
 
 
 @jax.jit
@@ -105,22 +112,24 @@ def drive_one(mpc: CarMpc, roads: Road, steps: int) -> tuple[Trace, int]:
       The trace as `drive.drive` gives it, what was not driven marked so, and how many plans were made.
     """
     halves = roads.friction.shape[0]
-    errors, worlds = np.zeros((halves, steps + 1, 7, 1)), np.zeros((halves, steps + 1, 7, 1))
-    driven = np.zeros((halves, steps + 1, 1), bool)
-    world, plans = jnp.zeros((7, 1)).at[3].set(START_SPEED_M_S), 0
+    errors, driven = np.zeros((halves, steps + 1, 7, 1), np.float32), np.zeros((halves, steps + 1, 1), bool)
+    worlds = np.zeros_like(errors)
+    roads = jax.tree.map(np.asarray, roads)
+    world, plans = np.zeros((7, 1), np.float32), 0
+    world[3] = START_SPEED_M_S
     for half in range(halves):
-        road = jax.tree.map(lambda leaf, k=half: leaf[k], roads)
-        error = car.to_error(world, road)
-        errors[half, 0] = error
+        road: Road = jax.tree.map(lambda leaf, k=half: leaf[k], roads)
+        friction, speed_m_s = float(road.friction[0]), float(road.speed[0])
+        errors[half, 0] = _enter(world, road)
         done = 0
         while done < steps and np.abs(errors[half, : done + 1, 1]).max() < LANE_M:
-            action = mpc.plan(np.asarray(error[:, 0], np.float64), float(road.friction[0]), float(road.speed[0]))
-            rows = _apply(road, error, jnp.asarray(action[:APPLIED], jnp.float32))
-            errors[half, done + 1 : done + 1 + APPLIED], error = rows, rows[-1]
+            action = mpc.plan(errors[half, done, :, 0].astype(np.float64), friction, speed_m_s)
+            rows = _apply(road, errors[half, done], action[:APPLIED].astype(np.float32))
+            errors[half, done + 1 : done + 1 + APPLIED] = rows
             done, plans = done + APPLIED, plans + 1
         driven[half, : done + 1] = True
-        worlds[half] = _worlds(road, jnp.asarray(errors[half], jnp.float32), steps)
-        world = jnp.asarray(worlds[half, done], jnp.float32)
+        worlds[half] = _worlds(road, errors[half], steps)
+        world = worlds[half, done]
         if np.abs(errors[half, : done + 1, 1]).max() >= LANE_M:
             break
     return Trace(jnp.asarray(errors), jnp.asarray(worlds), jnp.asarray(driven)), plans

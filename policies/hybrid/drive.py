@@ -93,6 +93,11 @@ def lqr_law(gains: jax.Array, error: jax.Array, road: Road) -> jax.Array:
     return lqr.regulate(gains, error, LQR_LIMIT)
 
 
+def start(cars: int) -> jax.Array:
+    """World states (7, cars) in which roads begin."""
+    return jnp.zeros((7, cars)).at[3].set(START_SPEED_M_S)
+
+
 def drive(roads: Road, law: Law, gains: jax.Array, steps: int) -> Trace:
     """Drives every half piece in turn, from the origin, at 5 m/s along world x.
 
@@ -109,7 +114,7 @@ def drive(roads: Road, law: Law, gains: jax.Array, steps: int) -> Trace:
         road, gain = piece
         return follow(road, law, gain, world, each, steps)
 
-    _, trace = jax.lax.scan(half, jnp.zeros((7, cars)).at[3].set(START_SPEED_M_S), (roads, gains))
+    _, trace = jax.lax.scan(half, start(cars), (roads, gains))
     return trace
 
 
@@ -128,19 +133,22 @@ def follow(
     Returns:
       World state (7, V) at the end, and the trace without its leading axis.
     """
-    now = jnp.zeros_like(road.speed)
+    begin = car.to_error(world, road)
+    last = steps.max()
 
-    def tick(error: jax.Array, index: jax.Array) -> tuple[jax.Array, Trace]:
-        going = index < steps
-        after = jnp.where(going, car.step(road, error, law(gains, error, road)), error)
-        there = car.at(road, now + car.PERIOD_S * jnp.minimum(index + 1, steps))
-        return after, Trace(after, car.to_world(after, there), going)
+    def tick(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        index, error, rows = carry
+        after = jnp.where(index < steps, car.step(road, error, law(gains, error, road)), error)
+        return index + 1, after, rows.at[index + 1].set(after)
 
-    error = car.to_error(world, road)
-    _, rows = jax.lax.scan(tick, error, jnp.arange(longest))
-    begin = Trace(error, world, jnp.ones(steps.shape, bool))
-    trace = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), begin, rows)
-    return trace.world[-1], trace
+    rows = jnp.zeros((longest + 1, *begin.shape)).at[0].set(begin)
+    _, _, rows = jax.lax.while_loop(lambda carry: carry[0] < last, tick, (jnp.zeros((), jnp.int32), begin, rows))
+    driven = jnp.arange(longest + 1)[:, None] <= steps
+    now = jnp.minimum(jnp.arange(longest + 1)[:, None], steps)
+    rows = jnp.where(driven[:, None], rows, jnp.take_along_axis(rows, steps[None, None], axis=0))
+    worlds = jax.vmap(lambda error, index: car.to_world(error, car.at(road, car.PERIOD_S * index)))(rows, now)
+    worlds = worlds.at[0].set(world)
+    return worlds[-1], Trace(rows, worlds, driven)
 
 
 def score(trace: Trace, roads: Roads) -> Score:

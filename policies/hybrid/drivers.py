@@ -10,8 +10,8 @@ import numpy as np
 
 from haltere.policies.hybrid import car_mode, controller, learned, lqr
 from haltere.policies.hybrid.drive import LQR_LIMIT
-from haltere.policies.hybrid.journey import Driver
 from haltere.policies.hybrid.learned import Learned
+from haltere.policies.hybrid.road_planner import Driver
 from haltere.policies.plants import car
 from haltere.policies.plants.car import Road
 

@@ -21,7 +21,7 @@ from haltere.policies.plants.pogobot import GRAVITY_M_S2, LEG_M
 
 MISSED = 10.0
 """Cost of a foot that does not land on the floor that was reckoned with, or too near a step."""
-STANCE_PERIOD_S = 5e-3
+STANCE_PERIOD_S = 1e-2
 """Step of the prediction on the ground."""
 SHARE = 0.9
 """Of the region's level, below which an apex is to land."""
@@ -68,20 +68,6 @@ class Flight(NamedTuple):
     cost: jax.Array
 
 
-def narrowed(where: Lanes, x: jax.Array, margin_m: float) -> tuple[jax.Array, jax.Array]:
-    """Floor and ceiling at places x (..., V): of all within a margin, the highest and the lowest."""
-    nearby = [_rows(where, x + shift) for shift in (-margin_m, 0.0, margin_m)]
-    floor = jnp.stack([near.floor for near in nearby]).max(0)
-    return floor, jnp.stack([near.ceiling for near in nearby]).min(0)
-
-
-def _rows(where: Lanes, x: jax.Array) -> Segment:
-    """Segments at places x (..., V)."""
-    flat = x.reshape(-1, x.shape[-1])
-    found = jax.vmap(where.at)(flat)
-    return Segment(*(leaf.reshape(x.shape) for leaf in found))
-
-
 def wanted(where: Lanes, state: jax.Array, choice: jax.Array, outlook: Outlook) -> tuple[jax.Array, jax.Array]:
     """Apex (2, V) to reach, above the floor on which the foot lands, and that floor (V,), from any numbers (2, V)."""
     here = where.at(state[0])
@@ -125,21 +111,21 @@ def fly(weights: Learned, where: Lanes, outlook: Outlook, state: jax.Array, choi
     )
     paths = jnp.concatenate([down, up, stand], axis=1)
     lack = _lack(where, outlook, *paths)
-    under = narrowed(where, down[0] + foot[0], outlook.margin_m)[0] - down[1] - foot[1]
+    under = where.near(down[0] + foot[0], outlook.margin_m)[0] - down[1] - foot[1]
     squared = (lack**2).mean(0) + (jnp.maximum(under, 0.0) ** 2).mean(0)
-    speeds = [jnp.abs(speed - _rows(where, path[0]).speed) for speed, path in ((state[1], down), (after[1], up))]
+    speeds = [jnp.abs(speed - where.at(path[0]).speed) for speed, path in ((state[1], down), (after[1], up))]
     time = fall + rise
     slow = (speeds[0].mean(0) * fall + speeds[1].mean(0) * rise) / time
     cost = slow + outlook.clearance_weight * squared
-    level = narrowed(where, down[0, -1] + foot[0], outlook.margin_m)[0]
-    lower = _rows(where, down[0, -1] + foot[0] - outlook.margin_m).floor
+    level = where.near(down[0, -1] + foot[0], outlook.margin_m)[0]
+    lower = where.at(down[0, -1] + foot[0] - outlook.margin_m).floor
     cost = cost + outlook.landing_weight * outside + MISSED * ((level != floor) | (lower != floor))
     return Flight(after, jnp.where(hop.mode == pogobot.APEX, cost, 1e3))
 
 
 def _lack(where: Lanes, outlook: Outlook, x: jax.Array, y: jax.Array) -> jax.Array:
     """Lack of clearance of the mass at places (S, V), m."""
-    floor, ceiling = narrowed(where, x, outlook.margin_m)
+    floor, ceiling = where.near(x, outlook.margin_m)
     below = jnp.maximum(floor + outlook.clearance_m - y, 0.0)
     above = jnp.maximum(y - ceiling + outlook.clearance_m, 0.0)
     return jnp.maximum(below, above)

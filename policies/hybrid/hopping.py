@@ -42,9 +42,28 @@ class Lanes(NamedTuple):
     last: jax.Array
 
     def at(self, x: jax.Array, ahead: int = 0) -> Segment:
-        """The segment in which x (V,) is, or the one `ahead` of it."""
-        index = jnp.minimum((x >= self.end).sum(0) + ahead, self.end.shape[0] - 1)[None]
-        return Segment(*(jnp.take_along_axis(leaf, index, axis=0)[0] for leaf in self[:5]))
+        """The segments in which places x (..., V) are, or those `ahead` of them."""
+        index = sum((x >= end).astype(jnp.int32) for end in self.end) + ahead
+
+        def pick(leaf: jax.Array) -> jax.Array:
+            # Few segments, many places: choosing costs less than looking up.
+            found = jnp.broadcast_to(leaf[0], x.shape)
+            for k in range(1, len(leaf)):
+                found = jnp.where(index >= k, leaf[k], found)
+            return found
+
+        return Segment(*(pick(leaf) for leaf in self[:5]))
+
+    def near(self, x: jax.Array, margin_m: float) -> tuple[jax.Array, jax.Array]:
+        """Floor and ceiling at places x (..., V): of all segments within a margin, the highest and the lowest."""
+        floor, ceiling = jnp.full_like(x, -jnp.inf), jnp.full_like(x, jnp.inf)
+        last = len(self.end) - 1
+        for k in range(last + 1):
+            begun = x >= self.end[k - 1] - margin_m if k > 0 else True
+            there = begun & (x < self.end[k] + margin_m) if k < last else begun
+            floor = jnp.where(there, jnp.maximum(floor, self.floor[k]), floor)
+            ceiling = jnp.where(there, jnp.minimum(ceiling, self.ceiling[k]), ceiling)
+        return floor, ceiling
 
 
 class Segment(NamedTuple):

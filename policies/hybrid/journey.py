@@ -1,76 +1,44 @@
-"""Drives cars whose references are planned just before each switch, and lets every switch land.
-
-The plan looks some half pieces ahead: it rolls the closed loop out along them, and makes small what the way costs and
-how far each switch lands outside of the next mode's region of attraction.
-
-Source: Meng & Fan 2023, eq. 6 and its conditions; there the exit from a mode is taken to be at its equilibrium.
-"""
+"""Drives cars whose references are planned just before each switch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.hybrid import car_mode, drive, planner
-from haltere.policies.hybrid.drive import START_SPEED_M_S, Law, Trace
+from haltere.policies.hybrid import drive
+from haltere.policies.hybrid.drive import Law, Trace
 from haltere.policies.hybrid.references import References, along
 from haltere.policies.hybrid.roads import Roads
 from haltere.policies.plants import car
-from haltere.policies.plants.car import Road
 
 LONGEST = 410
 """Periods of the longest half piece: 18.8 m at 4.7 m/s."""
 
-LARGEST_EXCESS = 10.0
-"""Beyond it, further out is no worse: both are far from where V was learned."""
 
-Excess = Callable[[Any, jax.Array, Road], jax.Array]
-"""(parameters, errors (7, V), road) -> how far each car is outside the region of attraction, (V,); zero inside."""
+class Planner(Protocol):
+    """Chooses references; a pytree, so that a journey is one compiled program."""
 
+    @property
+    def ahead(self) -> int:
+        """Half pieces that it looks at."""
 
-@dataclass(frozen=True)
-class Outlook:
-    """How it is planned.
+    def begin(self, cars: int) -> Any:
+        """What it remembers before the first half piece."""
 
-    Attributes:
-      horizon: half pieces that are looked at.
-      iterations: of gradient descent.
-      rate: of its steps.
-      ticks: steps in which a half piece is predicted.
-      time_weight: cost of a second; below zero, since errors count by their mean over time.
-      landing_weight: cost of landing outside, for each switch.
-      edge_m: beside the reference, beyond which the lane's edge is too near.
-      lane_weight: cost of each metre beyond that, for each half piece.
-      starts: of the descent: (speed, offset) for all half pieces, before their limits.
-    """
+    def plan(self, halves: References, world: jax.Array, memory: Any) -> tuple[jax.Array, Any]:
+        """Chooses the next reference.
 
-    horizon: int = 3
-    iterations: int = 5
-    rate: float = 0.3
-    ticks: int = 64
-    time_weight: float = -3.0
-    landing_weight: float = 0.1
-    edge_m: float = 2.5
-    lane_weight: float = 100.0
-    starts: tuple[tuple[float, float], ...] = tuple((a, b) for a in (-1.5, 0.0, 1.5) for b in (-0.8, 0.8))
-
-
-class Driver(NamedTuple):
-    """Who drives.
-
-    Attributes:
-      law: controller; called with the parameters.
-      excess: of the region of attraction, or None if it has none.
-    """
-
-    law: Law
-    excess: Excess | None = None
+        Args:
+          halves: leaves (ahead, ..., V), the next one first.
+          world: (7, V) now.
+          memory: from the half piece before.
+        Returns:
+          The choice (2, V) for `References.choose`, and what it remembers.
+        """
 
 
 class Journey(NamedTuple):
@@ -91,96 +59,35 @@ class Journey(NamedTuple):
     duration_s: np.ndarray
 
 
-def predict(
-    driver: Driver, outlook: Outlook, parameters: Any, half: References, choice: jax.Array, world: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """World states (7, V) at the end of a half piece, and what it costs (V,); differentiable by `choice` (2, V).
-
-    The half piece is divided into as many steps at any speed, so that its end moves smoothly.
-    """
-    road = half.choose(choice)
-    duration = road.length / road.speed
-    error = car.to_error(world, road)
-
-    def tick(error: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        action = driver.law(parameters, error, road)
-        after = car.step(road, error, action, duration / outlook.ticks)
-        return after, (car_mode.cost(after), jnp.abs(after[1]))
-
-    outside = driver.excess(parameters, error, road) if driver.excess else jnp.zeros_like(duration)
-    beside = jnp.abs(error[1])
-    error, (cost, besides) = jax.lax.scan(tick, error, None, length=outlook.ticks)
-    over = jnp.maximum(jnp.maximum(beside, besides.max(0)) - outlook.edge_m, 0.0)
-    total = (cost.mean(0) + outlook.time_weight) * duration + outlook.lane_weight * over
-    total = total + outlook.landing_weight * jnp.minimum(outside, LARGEST_EXCESS)
-    return car.to_world(error, car.at(road, duration)), half.weight * total
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def plan(
-    driver: Driver, outlook: Outlook, parameters: Any, halves: References, world: jax.Array, before: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Plans the next half pieces.
-
-    Args:
-      driver: whose closed loop is rolled out.
-      outlook: how.
-      parameters: of its law and region.
-      halves: leaves (H, ..., V).
-      world: (7, V) now.
-      before: (H, 2, V) the plan so far, from which the descent begins, too.
-    Returns:
-      Choices (H, 2, V), and their cost (V,).
-    """
-    cars = world.shape[1]
-    starts = jnp.asarray(outlook.starts).T[None, :, :, None]
-    start = jnp.broadcast_to(starts, (outlook.horizon, 2, len(outlook.starts), cars))
-    start = jnp.concatenate([start, before[:, :, None]], axis=2)
-    count = start.shape[2]
-    many, place = jax.tree.map(lambda leaf: jnp.tile(leaf, (*(1,) * (leaf.ndim - 1), count)), (halves, world))
-
-    def objective(choices: jax.Array) -> jax.Array:
-        def one(world: jax.Array, piece: tuple[References, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            return predict(driver, outlook, parameters, piece[0], piece[1], world)
-
-        _, cost = jax.lax.scan(one, place, (many, choices))
-        return jnp.nan_to_num(cost.sum(0), nan=jnp.inf)
-
-    start = start.reshape(outlook.horizon, 2, -1)
-    found, cost = planner.descend(objective, start, outlook.iterations, outlook.rate)
-    return planner.best_of(found.reshape(outlook.horizon, 2, count, cars), cost.reshape(count, cars))
-
-
-@partial(jax.jit, static_argnums=0)
-def _drive_half(driver: Driver, parameters: Any, road: Road, world: jax.Array) -> tuple[jax.Array, Trace]:
-    steps = (road.length / road.speed / car.PERIOD_S).astype(jnp.int32)
-    return drive.follow(road, driver.law, parameters, world, steps, LONGEST)
-
-
-def travel(driver: Driver, outlook: Outlook, parameters: Any, roads: Roads, free: bool = False) -> Journey:
+def travel(planner: Planner, law: Law, parameters: Any, roads: Roads, free: bool = False) -> Journey:
     """Drives all roads, from the origin, at 5 m/s along world x.
 
     Args:
-      driver: law and region.
-      outlook: of the planner.
-      parameters: of law and region.
+      planner: of the references.
+      law: the controller.
+      parameters: of the law.
       roads: of V cars.
       free: allow any speed from 5 to 15 m/s.
     """
-    pieces, cars = 2 * (len(roads.knots) - 1), roads.knots.shape[-1]
-    halves = along(roads, outlook.horizon, free)
-    world = jnp.zeros((7, cars)).at[3].set(START_SPEED_M_S)
-    choices = jnp.zeros((outlook.horizon, 2, cars))
-    traces, speeds, entries = [], [], []
-    for piece in range(pieces):
-        ahead = jax.tree.map(lambda leaf, k=piece: leaf[k : k + outlook.horizon], halves)
-        choices, _ = plan(driver, outlook, parameters, ahead, world, choices)
-        road = jax.tree.map(lambda leaf: leaf[0], ahead).choose(choices[0])
-        entries.append(np.asarray(car.to_error(world, road)))
-        world, trace = _drive_half(driver, parameters, road, world)
-        traces.append(jax.tree.map(np.asarray, trace))
-        speeds.append(np.asarray(road.speed))
-        choices = jnp.concatenate([choices[1:], choices[-1:]])
-    whole: Trace = jax.tree.map(lambda *leaves: np.stack(leaves), *traces)
-    duration = (np.asarray(whole.driven).sum((0, 1)) - pieces) * car.PERIOD_S
-    return Journey(whole, np.stack(speeds), np.stack(entries), np.asarray(halves.friction[:pieces]), duration)
+    pieces = 2 * (len(roads.knots) - 1)
+    halves = along(roads, planner.ahead, free)
+    trace, speed = jax.device_get(_travel(law, pieces, planner, parameters, halves))
+    duration = (trace.driven.sum((0, 1)) - pieces) * car.PERIOD_S
+    return Journey(trace, speed, trace.error[:, 0], np.asarray(halves.friction[:pieces]), duration)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _travel(law: Law, pieces: int, planner: Planner, parameters: Any, halves: References) -> tuple[Trace, jax.Array]:
+    """The trace, and the speeds (K, V), of K pieces, in one program."""
+
+    def one(carry: tuple[jax.Array, Any], piece: jax.Array) -> tuple[tuple[jax.Array, Any], tuple[Trace, jax.Array]]:
+        world, memory = carry
+        view = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, piece, planner.ahead), halves)
+        choice, memory = planner.plan(view, world, memory)
+        road = jax.tree.map(lambda leaf: leaf[0], view).choose(choice)
+        steps = (road.length / road.speed / car.PERIOD_S).astype(jnp.int32)
+        world, trace = drive.follow(road, law, parameters, world, steps, LONGEST)
+        return (world, memory), (trace, road.speed)
+
+    cars = halves.friction.shape[-1]
+    return jax.lax.scan(one, (drive.start(cars), planner.begin(cars)), jnp.arange(pieces))[1]

@@ -44,8 +44,16 @@ class References(NamedTuple):
 
     def choose(self, choice: jax.Array) -> Road:
         """References from any numbers (2, V), for one half (leaves (V,) and (2, V)): speed and offset."""
+        return self.lead(*self.within(choice))
+
+    def within(self, choice: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Any numbers (2, V), as a speed (V,), m/s, and an offset (V,), m, in their limits."""
         speed = self.slowest + (self.fastest - self.slowest) * jax.nn.sigmoid(choice[0])
-        way = self.end + OFFSET_M * jnp.tanh(choice[1]) * self.aside - self.begin
+        return speed, OFFSET_M * jnp.tanh(choice[1])
+
+    def lead(self, speed: jax.Array, offset: jax.Array) -> Road:
+        """References of this speed (V,), m/s, whose ends are so far (V,), m, beside the middle of the road."""
+        way = self.end + offset * self.aside - self.begin
         straight, length = jnp.zeros_like(speed), jnp.hypot(way[0], way[1])
         heading = jnp.arctan2(way[1], way[0])
         return Road(self.friction, speed, straight, self.begin[0], self.begin[1], heading, length)

@@ -8,6 +8,8 @@ FOUNDATION = Path(__file__).with_name("foundation.onnx")
 """The foundation policy: flies any quadrotor."""
 CAR = Path(__file__).with_name("car.onnx")
 """The car on icy roads: controller, Lyapunov function, region of attraction."""
+CAR_PLANNER = Path(__file__).with_name("car_planner.onnx")
+"""The car's planner: from the road ahead to the next reference."""
 POGOBOT = Path(__file__).with_name("pogobot.onnx")
 """The pogobot from apex to apex: the same."""
 WALKER = Path(__file__).with_name("walker.onnx")

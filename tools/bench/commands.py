@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import CAR, FOUNDATION, POGOBOT, WALKER
+from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, FOUNDATION, POGOBOT, WALKER
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -169,11 +169,12 @@ def hybrid(
     policy: Annotated[Path, typer.Option(help="The car's file (.onnx).")] = CAR,
     pogobot: Annotated[Path, typer.Option(help="The pogobot's file (.onnx).")] = POGOBOT,
     walker: Annotated[Path, typer.Option(help="The walker's file (.onnx).")] = WALKER,
+    car_planner: Annotated[Path, typer.Option(help="The file of the car's planner (.onnx).")] = CAR_PLANNER,
 ) -> None:
     """Hybrid systems: car on icy roads, pogobot and walker, beside published numbers, baselines, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    run_bench("hybrid", HybridBench(policy, pogobot, walker), quick, seed, check, record, None)
+    run_bench("hybrid", HybridBench(policy, pogobot, walker, car_planner), quick, seed, check, record, None)
 
 
 @bench.command()

@@ -12,22 +12,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.export import hybrid_file
+from haltere.policies.export import hybrid_file, planner_file
 from haltere.policies.hybrid import car_clf, car_mode, drive, drivers, lyapunov, region_of_attraction, roads
+from haltere.policies.hybrid.car_planner import CarPlanner
 from haltere.policies.hybrid.drive import Trace
 from haltere.policies.hybrid.drivers import LEARNED, LQR
-from haltere.policies.hybrid.journey import Driver, Journey, Outlook, travel
+from haltere.policies.hybrid.journey import Journey, Planner, travel
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
+from haltere.policies.hybrid.road_planner import Descent, Driver
 from haltere.policies.hybrid.roads import Roads
 from haltere.policies.plants.car import Road
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER = "Haltere", "Haltere, no planner"
-PLAIN_LQR, PLANNED_LQR = "LQR", "LQR, our planner"
+DESCENT = "Haltere, planner by descent"
+PLAIN_LQR, PLANNED_LQR = "LQR", "LQR, planner by descent"
 CLF_QP = "CLF-QP, one V"
 MPC = "MPC (CasADi, IPOPT)"
-FREE = "Haltere, any speed of 5 to 15 m/s"
+FREE = "Haltere, planner by descent, any speed of 5 to 15 m/s"
+CLOCKED = 5
+"""Journeys, of which the median counts."""
 
 
 class Published(NamedTuple):
@@ -58,12 +63,13 @@ FASTER = 50.0
 STEP = "car: time per control step, planner and simulation"
 
 
-def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
+def bench_car(rows: Rows, policy: Path, planner: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
     """Adds the car's rows.
 
     Args:
       rows: to add to.
       policy: the car's file.
+      planner: the file of its planner.
       quick: fewer samples, no ablation of the speeds' bounds, and no predictive control.
       seed: of samples in the level set.
       status: told what is being done.
@@ -87,14 +93,19 @@ def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable
         trace = jax.jit(partial(drive.drive, law=law, steps=100))(plan, gains=parameters)
         _measure(rows, who, trace, maps, every_second)
     status("car: LQR with planner")
-    _travel(rows, PLANNED_LQR, LQR, drivers.lqr_table(), maps)
+    table = drivers.lqr_table()
+    _travel(rows, PLANNED_LQR, Descent(LQR, table), LQR, table, maps)
     status("car: learned controller with planner")
-    journey = _travel(rows, OURS, LEARNED, weights, maps)
+    learned = CarPlanner(planner_file.read(planner))
+    journey = _travel(rows, OURS, learned, LEARNED, weights, maps)
     _landings(rows, weights, journey)
-    step_ms = _clock(rows, weights, maps)
+    step_ms = _clock(rows, OURS, learned, weights, maps)
     if not quick:
-        status("car: any speed")
-        _travel(rows, FREE, LEARNED, weights, maps, free=True)
+        status("car: planner by descent")
+        descent = Descent(LEARNED, weights)
+        _travel(rows, DESCENT, descent, LEARNED, weights, maps)
+        _clock(rows, DESCENT, descent, weights, maps)
+        _travel(rows, FREE, descent, LEARNED, weights, maps, free=True)
         status("car: predictive control")
         predictive_ms = _predictive(rows, plan, maps)
         rows.at_least("car: MPC's time per control step over ours", OURS, predictive_ms / step_ms, "1", FASTER)
@@ -102,39 +113,49 @@ def bench_car(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable
     _decrease(rows, weights, 4_000 if quick else 40_000, seed)
 
 
-def _travel(rows: Rows, who: str, driver: Driver, parameters: Any, maps: Roads, free: bool = False) -> Journey:
-    """Drives with the planner."""
-    journey = travel(driver, Outlook(), parameters, maps, free)
+def _travel(
+    rows: Rows, who: str, planner: Planner, driver: Driver, parameters: Any, maps: Roads, free: bool = False
+) -> Journey:
+    """Drives with a planner."""
+    journey = travel(planner, driver.law, parameters, maps, free)
     _measure(rows, who, journey.trace, maps, float(journey.duration_s.mean()), ours=who == OURS)
     return journey
 
 
-def _clock(rows: Rows, parameters: Any, maps: Roads) -> float:
+def _clock(rows: Rows, who: str, planner: Planner, parameters: Any, maps: Roads) -> float:
     """Adds the time per control step, ms, of one car alone, once all is compiled; returns it."""
     alone: Roads = jax.tree.map(lambda leaf: leaf[..., :1], maps)
-    travel(LEARNED, Outlook(), parameters, alone)
-    begun = time.monotonic()
-    journey = travel(LEARNED, Outlook(), parameters, alone)
-    taken = time.monotonic() - begun
-    step_ms = 1e3 * taken / (journey.duration_s.sum() / car_mode.DOMAIN.period_s)
-    rows.add(STEP, OURS, float(step_ms), "ms")
+    journey = travel(planner, LEARNED.law, parameters, alone)
+    taken = []
+    for _ in range(CLOCKED):
+        begun = time.monotonic()
+        travel(planner, LEARNED.law, parameters, alone)
+        taken.append(time.monotonic() - begun)
+    step_ms = 1e3 * float(np.median(taken)) / (journey.duration_s.sum() / car_mode.DOMAIN.period_s)
+    rows.add(STEP, who, float(step_ms), "ms")
     return float(step_ms)
 
 
 def _predictive(rows: Rows, plan: Road, maps: Roads) -> float:
-    """Predictive control, one car after the other, along the references of the baselines; returns ms a control step."""
+    """Predictive control, one car after the other, along the references of the baselines; returns ms a control step.
+
+    As with ours, what is built and compiled once is not counted.
+    """
     from haltere.policies.hybrid import car_mpc
 
-    traces, plans, begun = [], 0, time.monotonic()
-    for car in range(plan.friction.shape[-1]):
-        alone: Road = jax.tree.map(lambda leaf, v=car: leaf[..., v : v + 1], plan)
-        trace, count = car_mpc.drive_one(car_mpc.CarMpc(), alone, round(drive.HALF_S / car_mode.DOMAIN.period_s))
-        traces.append(trace)
-        plans += count
-    taken = time.monotonic() - begun
-    whole: Trace = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=-1), *traces)
+    steps = round(drive.HALF_S / car_mode.DOMAIN.period_s)
+    cars: list[Road] = [jax.tree.map(lambda leaf, v=v: leaf[..., v : v + 1], plan) for v in range(plan.speed.shape[-1])]
+    mpc = car_mpc.CarMpc()
+    car_mpc.drive_one(mpc, cars[0], steps)
+    driven, taken = [], []
+    for alone in cars:
+        mpc.forget()
+        begun = time.monotonic()
+        driven.append(car_mpc.drive_one(mpc, alone, steps))
+        taken.append(time.monotonic() - begun)
+    whole: Trace = jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=-1), *(trace for trace, _ in driven))
     _measure(rows, MPC, whole, maps, len(plan.speed) * drive.HALF_S)
-    step_ms = 1e3 * taken / (plans * car_mpc.APPLIED)
+    step_ms = 1e3 * sum(taken) / (sum(plans for _, plans in driven) * car_mpc.APPLIED)
     rows.add(STEP, MPC, step_ms, "ms")
     return step_ms
 

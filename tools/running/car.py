@@ -1,4 +1,4 @@
-"""The car on a published map: references by the planner, steering and acceleration by the file in ONNX Runtime."""
+"""The car on a published map: references, steering and acceleration by the files in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.export import hybrid_file
-from haltere.policies.hybrid import car_mode, journey, roads
-from haltere.policies.hybrid.drive import LANE_M, START_SPEED_M_S
-from haltere.policies.hybrid.drivers import LEARNED
-from haltere.policies.hybrid.references import along
+from haltere.policies.hybrid import car_planner, drive, roads
+from haltere.policies.hybrid.drive import LANE_M
+from haltere.policies.hybrid.references import References, along
 from haltere.policies.hybrid_policy import HybridFile, HybridPolicy
+from haltere.policies.planner_policy import load_planner
 from haltere.policies.plants import car
+from haltere.policies.zoo.shipped import CAR_PLANNER
 from haltere.sim.film import Film, box, turned
 from haltere.tools.running.recording import Recording
 
@@ -25,21 +25,21 @@ _AXLES_M, _TRACK_M, _WHEEL = (1.16, -1.42), 0.8, (0.3, 0.09, 0.3)
 
 def run(policy: HybridPolicy, file: HybridFile, number: int) -> tuple[Recording, Film]:
     """Drives map `number` of the published ones, from 0."""
-    weights = hybrid_file.read(file.path, car_mode)
+    planner, _ = load_planner(CAR_PLANNER)
     maps = roads.published(number + 1)
     alone = roads.Roads(maps.knots[..., number:], maps.friction[..., number:])
-    outlook = journey.Outlook()
-    halves = along(alone, outlook.horizon)
+    halves = along(alone, car_planner.AHEAD)
     pieces = 2 * (len(alone.knots) - 1)
     to_error, at, to_world = jax.jit(car.to_error), jax.jit(car.at), jax.jit(car.to_world)
-    step = jax.jit(car.step)
-    world = jnp.zeros((7, 1)).at[3].set(START_SPEED_M_S)
-    choices = jnp.zeros((outlook.horizon, 2, 1))
+    step, observe, lead = jax.jit(car.step), jax.jit(car_planner.observe), jax.jit(References.lead)
+    world = drive.start(1)
     states, modes, values, switched, landed = [np.asarray(world)[:, 0]], [0], [], [], []
     for piece in range(pieces):
-        ahead = jax.tree.map(lambda leaf, k=piece: leaf[k : k + outlook.horizon], halves)
-        choices, _ = journey.plan(LEARNED, outlook, weights, ahead, world, choices)
-        road = jax.tree.map(lambda leaf: leaf[0], ahead).choose(choices[0])
+        view = jax.tree.map(lambda leaf, k=piece: leaf[k : k + car_planner.AHEAD], halves)
+        state, ahead = observe(view, world)
+        choice = planner.plan(np.asarray(state)[:, 0], np.asarray(ahead)[..., 0])
+        first = jax.tree.map(lambda leaf: leaf[0], view)
+        road = lead(first, jnp.full(1, choice.speed_m_s), jnp.full(1, choice.offset_m))
         numbers = np.array([road.friction[0], road.speed[0], 0.0])
         error = to_error(world, road)
         switched.append(len(states) - 1)
@@ -54,7 +54,6 @@ def run(policy: HybridPolicy, file: HybridFile, number: int) -> tuple[Recording,
             modes.append(int(numbers[0] < 0.5))
         if abs(float(error[1, 0])) >= LANE_M:
             break
-        choices = jnp.concatenate([choices[1:], choices[-1:]])
     state = np.array(states, np.float64)
     time_s = car.PERIOD_S * np.arange(len(state))
     reached = len(switched) == pieces and abs(float(error[1, 0])) < LANE_M
