@@ -28,6 +28,7 @@ from haltere.policies.hybrid.controller_learning import ControllerRecipe
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import LyapunovRecipe
 from haltere.policies.hybrid.mode import Mode
+from haltere.policies.hybrid.polish import PolishRecipe
 from haltere.policies.hybrid.region_of_attraction import RegionRecipe
 from haltere.policies.hybrid.training import Recipe
 from haltere.policies.hybrid_policy import HybridPolicy, golden_error
@@ -38,7 +39,8 @@ DOMAIN = car_mode.DOMAIN
 COUNT = 32
 TINY = Recipe(
     ControllerRecipe(imitation=20, imitation_batch=32, updates=2, systems=8, window=10, shortest=3),
-    LyapunovRecipe(rounds=2, systems=8, horizon=24, fits=2, batch=16, falsifier_steps=2),
+    PolishRecipe(rounds=1, states=16, chunk=8, iterations=2, fits=4, batch=8),
+    LyapunovRecipe(rounds=2, systems=8, horizon=24, fits=2, batch=16, falsifier_steps=2, smooth=1e-3),
     RegionRecipe(configurations=4, chunk=4, border=16, descent=3, inside=32, followed=4, horizon=20, updates=20),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 Report = Callable[[str], None]
 Look = Callable[[tuple[float, ...], Report], tuple[bool, str]]
 """(configuration, progress) -> (whether all is proved, what to say)."""
-TRIES = 4
-"""Levels of a return map that are tried, each half of the one before."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ class Asked:
       hole: share of the level, below which nothing decreases.
       seconds: time limit of each configuration.
       lyapunov: the file's V instead of a norm, of the car.
+      error: of the model in each coordinate of the next state, in half widths of the domain; of return maps.
     """
 
     box: float
@@ -40,6 +38,7 @@ class Asked:
     hole: float
     seconds: float
     lyapunov: bool
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -154,31 +153,23 @@ def _returning(
 ) -> Look:
     """V decreases from apex to apex, or from impact to impact."""
     from haltere.policies.hybrid.certificate import Outcome
-    from haltere.policies.hybrid.return_map import Bounds, box_of, prove_return
+    from haltere.policies.hybrid.return_map import largest_proved
 
     def look(numbers: tuple[float, ...], report: Report) -> tuple[bool, str]:
-        loop, begun = loop_of(weights, numbers), time.monotonic()
-        told = level_of(loop)
-        boxes, share = 0, 1.0
-        for index in range(TRIES):
-            level = told * share
-            box = box_of(returns, loop, level)
-            claim = Bounds(box.low, box.high, 1 - max(asked.rate, 1e-6), asked.hole * level, level)
-
-            def progress(count: int, left: float, share: float = share) -> None:
-                report(f"{share:.3g} of the file's level: {count} boxes, {100 * left:.3g} % undecided")
-
-            left_s = max(asked.seconds - (time.monotonic() - begun), 0.1) / (TRIES - index)
-            verdict = prove_return(returns, loop, claim, left_s, report=progress)
-            boxes += verdict.boxes
-            if verdict.outcome is Outcome.PROVED:
-                said = f"V falls below {asked.hole:g} of {{V <= {level:.3g}}}, {share:.3g} of the file's level"
-                return True, f"proved ({said}, {boxes} boxes)"
-            share /= 2
-        if verdict.state is None:
-            return False, f"undecided ({100 * verdict.remaining:.4g} % of the last box is left, {boxes} boxes)"
-        where = ", ".join(f"{x:.3g}" for x in verdict.state)
-        return False, f"disproved (V does not decrease at {where}, in half widths; {boxes} boxes)"
+        loop = loop_of(weights, numbers)
+        told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
+        found = largest_proved(returns, loop, told, keep, asked.hole, asked.error, asked.seconds, report=report)
+        if found.verdict.outcome is Outcome.PROVED:
+            said = (
+                f"V falls below {asked.hole:g} of {{V <= {found.level:.3g}}}, {found.level / told:.3g} of the file's "
+            )
+            said += f"level, {100 * found.volume:.3g} % of the domain"
+            return True, f"proved ({said}, {found.boxes} boxes)"
+        if found.verdict.state is None:
+            left = f"{100 * found.verdict.remaining:.4g} % of the last box is left"
+            return False, f"undecided ({left}, {found.boxes} boxes)"
+        where = ", ".join(f"{x:.3g}" for x in found.verdict.state)
+        return False, f"disproved (V does not decrease at {where}, in half widths; {found.boxes} boxes)"
 
     return look
 

@@ -37,6 +37,15 @@ def certify(
         float,
         typer.Option(help="Pogobot, walker: share of the level, below which V may stay.", min=1e-6, max=0.9),
     ] = 0.05,
+    error: Annotated[
+        float,
+        typer.Option(
+            help="Pogobot, walker: by how much the plant may miss its model, in each coordinate of the next state, in "
+            "half widths of the domain.",
+            min=0.0,
+            max=0.5,
+        ),
+    ] = 0.0,
     seconds: Annotated[
         float, typer.Option(help="Time limit for each configuration; compiling (up to a minute) comes on top.", min=0.1)
     ] = 300.0,
@@ -52,8 +61,7 @@ def certify(
     large, smaller ones follow, each half as large.
 
     Pogobot, walker: with every hop from apex to apex, or stride from impact to impact, the file's V decreases in the
-    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow. This
-    takes many minutes.
+    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow.
 
     Each configuration is proved; or disproved, with the state; or undecided, with what is left. Exits with 0 when all
     are proved, else with 1. Claims are about real numbers, not about the rounding of float32.
@@ -65,7 +73,7 @@ def certify(
     console, whole = Console(), True
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with jax.enable_x64(True), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        about = subject(file, Asked(box, rate, hole, seconds, lyapunov))
+        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error))
         for text in configuration or about.usual:
             numbers, begun = _numbers(text, about.names), time.monotonic()
             task = bar.add_task(f"{text}: begins")

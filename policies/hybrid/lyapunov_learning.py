@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from haltere.policies.hybrid import controller, lyapunov
+from haltere.policies.hybrid import controller, lyapunov, network
 from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.network import Network
 
@@ -47,6 +47,7 @@ class LyapunovRecipe:
       clip_norm: of the gradient.
       resting: configurations in each update of which the equilibrium is looked at.
       rest_weight: of the growth there over the fit.
+      smooth: weight of `network.bend`.
     """
 
     rounds: int = 80
@@ -62,6 +63,7 @@ class LyapunovRecipe:
     clip_norm: float = 1.0
     resting: int = 64
     rest_weight: float = 1.0
+    smooth: float = 0.0
 
 
 class Learning(NamedTuple):
@@ -218,6 +220,7 @@ def round_of(
         at_rest = growth_at_rest(mode, weights, slopes, resting)
         rise = jnp.log1p(jnp.maximum(at_rest + recipe.decrease, 0.0)).sum(-1).mean()
         total = (misfit**2).mean() + recipe.decrease_weight * decrease + recipe.rest_weight * rise
+        total = total + recipe.smooth * network.bend(weights, len(some.state))
         return total, jnp.stack([jnp.abs(misfit).mean(), share, (at_rest[:, -1] < 0).mean()])
 
     def one(learning: Learning, key: jax.Array) -> tuple[Learning, jax.Array]:

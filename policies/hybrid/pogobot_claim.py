@@ -1,7 +1,7 @@
 """What is to be proved of the pogobot's file: around a wanted apex, V decreases with every hop.
 
-The hop is that of learning (`pogobot.apex_map` with the mode's period on the ground), in real numbers. States are in
-half widths of the domain.
+The hop is `pogobot.apex_map` in real numbers, with steps on the ground that are as long as its accuracy allows: fewer
+links, and fewer that a box may need more or less of. States are in half widths of the domain.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from haltere.policies.plants.pogobot import GRAVITY_M_S2, LEG_M
 
 DOMAIN = pogobot_mode.DOMAIN
 NUMBERS = ("speed_m_s", "height_m")
-LONGEST = 64
-"""Steps on the ground in each of the two phases: 0.13 s."""
+PERIOD_S = 8e-3
+"""Of a step on the ground; the next apex differs from that of learning by less than a hundredth of the domain."""
+LONGEST = 20
+"""Steps on the ground in each of the two phases: 0.16 s."""
 
 
 class Hopping(NamedTuple):
@@ -66,9 +68,10 @@ def _fall(hopping: Hopping, state: jax.Array) -> jax.Array:
     error = _error(state)
     angle, force = controller.act(hopping.weights.controller, DOMAIN, error, hopping.numbers)[:, 0]
     speed, height = (hopping.numbers + error)[:, 0]
+    height = jnp.where(height > pogobot_mode.LEAST_HEIGHT_M, height, pogobot_mode.LEAST_HEIGHT_M)
     foot = LEG_M * jnp.cos(angle)
     down = -jnp.sqrt(2 * GRAVITY_M_S2 * (height - foot))
-    period = jnp.full((), pogobot_mode.STANCE_PERIOD_S)
+    period = jnp.full((), PERIOD_S)
     return jnp.stack([-LEG_M * jnp.sin(angle), speed, foot, down, force, period])
 
 
@@ -98,7 +101,7 @@ def _until_stretched(hopping: Hopping, before: jax.Array, after: jax.Array) -> j
 
 def _let_loose(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
     """The lowest point, with which extension begins without force."""
-    period = jnp.full(1, pogobot_mode.STANCE_PERIOD_S)
+    period = jnp.full(1, PERIOD_S)
     return jnp.concatenate([after[:4], jnp.zeros_like(after[4:5]), period])
 
 

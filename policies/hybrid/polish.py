@@ -4,7 +4,8 @@ A controller that is learned by gradient descent of a cost comes near the equili
 it: there V cannot decrease. With as many actions in a period as there are errors, one period can remove nearly all of
 the error; so states are drawn at all distances from the equilibrium, the network's actions for them are improved by
 damped Gauss-Newton steps through the plant's Jacobian, never made worse, and the network is fitted to them. What counts
-in the fit is where the next state would be, by the Jacobian, relative to how far away the state is now.
+in the fit is where the next state would be, by the Jacobian, relative to how far away the state is now; and that the
+network's slopes change little, so that something can be proved of it.
 
 Source: Levenberg-Marquardt as in Nocedal & Wright 2006, Numerical Optimization, sec. 10.3; deadbeat control of hopping
 by inversion of the apex map as in Saranli et al. 1998.
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from haltere.policies.hybrid import controller
+from haltere.policies.hybrid import controller, network
 from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.network import Network
 
@@ -45,6 +46,7 @@ class PolishRecipe:
       fits: updates of the network in each round.
       batch: states in each.
       rate: learning rate; falls to a two-hundredth in each round.
+      smooth: weight of `network.bend`.
     """
 
     rounds: int = 0
@@ -54,6 +56,7 @@ class PolishRecipe:
     fits: int = 15000
     batch: int = 4096
     rate: float = 2e-3
+    smooth: float = 1e-4
 
     def scaled(self, factor: float) -> PolishRecipe:
         """The same with another number of states and updates."""
@@ -130,15 +133,17 @@ def fit(
     limit = jnp.asarray(mode.DOMAIN.limit)[:, None]
     size = jnp.sqrt((mode.DOMAIN.scaled(examples.state) ** 2).sum(0)) + FLOOR
 
-    def loss(weights: Network, index: jax.Array) -> jax.Array:
+    def loss(weights: Network, index: jax.Array) -> tuple[jax.Array, jax.Array]:
         some = examples.state[:, index], examples.numbers[:, index]
         wrong = controller.act(weights, mode.DOMAIN, *some) / limit - examples.action[:, index]
         miss = (jnp.einsum("snm,ms->ns", examples.slope[index], wrong) ** 2).sum(0)
-        return jnp.minimum((miss + ACTION_WEIGHT * (wrong**2).sum(0)) / size[index] ** 2, LARGEST_MISS).mean()
+        miss = jnp.minimum((miss + ACTION_WEIGHT * (wrong**2).sum(0)) / size[index] ** 2, LARGEST_MISS).mean()
+        return miss + recipe.smooth * network.bend(weights, len(some[0])), miss
 
     def one(carry: tuple[Network, optax.OptState], key: jax.Array) -> tuple[tuple[Network, optax.OptState], jax.Array]:
         weights, state = carry
-        found, slope = jax.value_and_grad(loss)(weights, jax.random.randint(key, (recipe.batch,), 0, len(size)))
+        index = jax.random.randint(key, (recipe.batch,), 0, len(size))
+        slope, found = jax.grad(loss, has_aux=True)(weights, index)
         change, state = rule.update(slope, state)
         return (optax.apply_updates(weights, change), state), found
 

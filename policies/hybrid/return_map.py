@@ -22,11 +22,13 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
 from haltere.policies.hybrid.enclosure import Enclosure, Map, through
-from haltere.policies.hybrid.interval import Interval
+from haltere.policies.hybrid.interval import Interval, widened
 from haltere.policies.hybrid.phase import Phase, count, passed
 
 BATCH = 512
 """Boxes that are looked at together, and into which, about, the first one is divided."""
+SMALLER, BELOW = 0.7, 0.95
+"""Next level over one that was undecided, and over V where it was disproved."""
 MARGIN = 1e-9
 """Relative, by which a claim is to fail at a state in float64, to be called false there."""
 
@@ -59,6 +61,7 @@ class Bounds(NamedTuple):
       keep: of V in each period, less than 1.
       hole: V below which it need not decrease.
       level: V up to which the claim is made.
+      error: in each coordinate of the next state, by which the plant may differ from its map.
     """
 
     low: jax.Array
@@ -66,6 +69,7 @@ class Bounds(NamedTuple):
     keep: float
     hole: float
     level: float
+    error: float = 0.0
 
 
 def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -103,7 +107,9 @@ def _look(
     def ends(state: Enclosure, index: int, known: jax.Array) -> list[tuple[Enclosure, jax.Array]]:
         """Behind all phases from this one on, for each number of steps; and whether that is known."""
         if index == len(returns.phases):
-            return [(through(returns.end, parameters, state), known)]
+            end = through(returns.end, parameters, state)
+            missed = widened(end.centre.low - claim.error, end.centre.high + claim.error)
+            return [(end._replace(centre=missed), known)]
         found = []
         for choice, past in enumerate(passed(returns.phases[index], parameters, state, lower[:, index])):
             sure = (past.by_then if choice else past.not_before) & past.within
@@ -156,8 +162,8 @@ def prove_return(
         raise ConfigError(f"hole is {claim.hole:g}: expected more than 0 and less than the level, {claim.level:g}")
     if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
-    begun, whole = time.monotonic(), np.asarray(claim.high - claim.low)
-    lows, highs = _grid(np.asarray(claim.low), np.asarray(claim.high))
+    lows, highs = _grid(np.asarray(claim.low, np.float64), np.asarray(claim.high, np.float64))
+    begun, whole = time.monotonic(), highs.max(0) - lows.min(0)
     seen = 0
     while len(lows) and seen < most and (seen == 0 or time.monotonic() - begun < seconds):
         number = min(len(lows), BATCH)
@@ -182,6 +188,75 @@ def prove_return(
             report(seen, float(((highs - lows) / whole).prod(1).sum()))
     share = float(((highs - lows) / whole).prod(1).sum())
     return Verdict(Outcome.UNDECIDED if len(lows) else Outcome.PROVED, None, seen, share)
+
+
+class Proved(NamedTuple):
+    """The largest level set that was found to be certain.
+
+    Attributes:
+      level: of V; zero if none was.
+      volume: share of the domain that lies in it, by samples.
+      verdict: of the last claim.
+      boxes: that were looked at in all.
+    """
+
+    level: float
+    volume: float
+    verdict: Verdict
+    boxes: int
+
+
+def largest_proved(
+    returns: ReturnMap,
+    parameters: Any,
+    level: float,
+    keep: float,
+    hole: float,
+    error: float = 0.0,
+    seconds: float = float("inf"),
+    tries: int = 6,
+    report: Callable[[str], None] | None = None,
+) -> Proved:
+    """Looks for the largest level up to which V decreases: smaller ones are tried until one is proved.
+
+    Args:
+      returns: the map and V.
+      parameters: of it, float64.
+      level: of the first claim. Behind one that is undecided the next is smaller by a factor, behind one that is
+        disproved it is below V of the state that contradicts.
+      keep, error: as in `Bounds`.
+      hole: share of the level.
+      seconds: for all of them, shared evenly among those that are left.
+      tries: at most.
+      report: told what is being done.
+    """
+    begun, boxes = time.monotonic(), 0
+    for index in range(tries):
+        box = box_of(returns, parameters, level)
+
+        def told(count: int, left: float, level: float = level) -> None:
+            if report is not None:
+                report(f"V <= {level:.3g}: {count} boxes, {100 * left:.3g} % undecided")
+
+        left_s = max(seconds - (time.monotonic() - begun), 1.0) / (tries - index)
+        verdict = prove_return(
+            returns, parameters, Bounds(box.low, box.high, keep, hole * level, level, error), left_s, report=told
+        )
+        boxes += verdict.boxes
+        if verdict.outcome is Outcome.PROVED:
+            return Proved(level, volume(returns, parameters, level), verdict, boxes)
+        following = SMALLER * level
+        if verdict.state is not None:
+            following = min(following, BELOW * float(returns.value(parameters, jnp.asarray(verdict.state))[0]))
+        level = following
+    return Proved(0.0, 0.0, verdict, boxes)
+
+
+def volume(returns: ReturnMap, parameters: Any, level: float, samples: int = 100_000, seed: int = 0) -> float:
+    """Share of the domain, the box of half width one, in which V <= level, by samples."""
+    some = np.random.default_rng(seed).uniform(-1.0, 1.0, (samples, returns.states))
+    inside = jax.vmap(lambda state: returns.value(parameters, state)[0])(jnp.asarray(some)) <= level
+    return float(inside.mean())
 
 
 def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

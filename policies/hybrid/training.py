@@ -150,8 +150,8 @@ def _region(mode: Mode, recipe: RegionRecipe, training: Training, key: jax.Array
 
 POGOBOT = Recipe(
     ControllerRecipe(updates=1000, systems=256, window=2, shortest=0, redraw=0.3),
-    PolishRecipe(rounds=3, states=65536, fits=25000),
-    LyapunovRecipe(rounds=40, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3),
+    PolishRecipe(rounds=3, states=32768),
+    LyapunovRecipe(rounds=40, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3, smooth=1e-3),
     RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
 )
 """One period is a hop: few of them, and each costs more."""
@@ -160,7 +160,7 @@ POGOBOT = Recipe(
 WALKER = Recipe(
     ControllerRecipe(updates=3000, systems=256, window=2, shortest=0, redraw=0.3),
     PolishRecipe(rounds=3),
-    LyapunovRecipe(rounds=100, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3),
+    LyapunovRecipe(rounds=60, systems=256, horizon=8, batch=256, decrease=0.7, falsifier_steps=3, smooth=1e-3),
     RegionRecipe(configurations=256, inside=512, border=256, followed=32, horizon=6),
 )
 """One period is a stride."""
