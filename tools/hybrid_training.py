@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid.controller_learning import Gains
+from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.mode import Mode
-from haltere.policies.hybrid.training import Recipe, train
+from haltere.policies.hybrid.training import Recipe, Report, train
 from haltere.tools import provenance
 
 PRINT_EVERY_S = 15.0
+Trained = TypeVar("Trained")
 
 
-def train_mode(
-    name: str, mode: Mode, law: Gains | None, recipe: Recipe, seed: int, output: Path, restart: bool
-) -> Path:
-    """Trains, and writes `NAME.onnx` and `curve.csv` into the folder.
-
-    Args:
-      name: of the system.
-      mode: what is controlled.
-      law: the controller begins as this one, if there is one.
-      recipe: how.
-      seed: of weights and samples.
-      output: folder.
-      restart: ignore a checkpoint.
-    """
+def watched(name: str, seed: int, output: Path, restart: bool, work: Callable[[Report], Trained]) -> Trained:
+    """Does the work of a training, with progress on the screen and in `curve.csv`; arguments as of `train_mode`."""
     console = Console()
     console.print(f"training {name}, seed {seed}; checkpoint in {output}")
     columns = (
@@ -60,14 +52,18 @@ def train_mode(
                 tasks[stage] = bar.add_task(stage, total=total, reached="")
             bar.update(tasks[stage], completed=done, reached=reached)
             now = time.monotonic()
-            if now - printed > PRINT_EVERY_S or done == total:
+            if now - printed > PRINT_EVERY_S or done == total or stage == "levels":
                 printed = now
                 curve.writerow((stage, done, total, round(now - started, 1), reached))
                 if not console.is_terminal:
                     console.print(f"{stage:10s} {done:6d}/{total} {now - started:6.0f} s  {reached}")
 
-        weights = train(mode, law, recipe, seed, output, report, restart)
-    card = {
+        return work(report)
+
+
+def card_of(name: str, seed: int, recipe: Any) -> dict[str, Any]:
+    """What a trained file says about itself."""
+    return {
         "name": name,
         "command": provenance.command(without="--output"),
         "commit": provenance.commit(),
@@ -76,6 +72,27 @@ def train_mode(
         "seed": seed,
         "recipe": asdict(recipe),
     }
-    path = hybrid_file.write(output / f"{name}.onnx", weights, mode, card)
-    console.print(f"wrote {path}")
+
+
+def train_mode(
+    name: str, mode: Mode, law: Gains | None, recipe: Recipe, seed: int, output: Path, restart: bool
+) -> Path:
+    """Trains, and writes `NAME.onnx` and `curve.csv` into the folder.
+
+    Args:
+      name: of the system.
+      mode: what is controlled.
+      law: the controller begins as this one, if there is one.
+      recipe: how.
+      seed: of weights and samples.
+      output: folder.
+      restart: ignore a checkpoint.
+    """
+
+    def work(report: Report) -> Learned:
+        return train(mode, law, recipe, seed, output, report, restart)
+
+    weights = watched(name, seed, output, restart, work)
+    path = hybrid_file.write(output / f"{name}.onnx", weights, mode, card_of(name, seed, recipe))
+    Console().print(f"wrote {path}")
     return path

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from haltere.policies.hybrid_policy import CONTRACT, OUTPUTS, TOLERANCE, HybridP
 GOLDEN_SAMPLES = 64
 
 
-def _dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
+def dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
     """Nodes of a network from tensor `source` to tensor `name`, and its weights."""
     nodes, arrays = [], {}
     for index, layer in enumerate(weights):
@@ -71,7 +73,7 @@ def model(weights: Learned, mode: Mode, metadata: dict[str, str]) -> onnx.ModelP
         ("matrix", weights.lyapunov, "inputs"),
         ("log_level", weights.region, "features"),
     ):
-        more, held = _dense(name, part, source)
+        more, held = dense(name, part, source)
         nodes += more
         arrays.update(held)
     split = ["gain"]
@@ -93,20 +95,13 @@ def model(weights: Learned, mode: Mode, metadata: dict[str, str]) -> onnx.ModelP
         helper.make_node("Exp", ["log_level"], ["region_level"]),
     ]
 
-    def value(name: str, size: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, size))
-
-    graph = helper.make_graph(
+    return finish(
         nodes,
-        "haltere_hybrid",
-        [value("state", states), value("configuration", numbers)],
-        [value("action", actions), value("lyapunov_value", 1), value("region_level", 1)],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+        arrays,
+        (("state", states), ("configuration", numbers)),
+        (("action", actions), ("lyapunov_value", 1), ("region_level", 1)),
+        metadata,
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    made.producer_name = "haltere"
-    helper.set_model_props(made, metadata)
-    return made
 
 
 def golden(weights: Learned, mode: Mode, seed: int = 0) -> dict[str, FloatArray]:
@@ -125,30 +120,69 @@ def golden(weights: Learned, mode: Mode, seed: int = 0) -> dict[str, FloatArray]
     }
 
 
+def value(name: str, size: int) -> onnx.ValueInfoProto:
+    """A tensor of the graph's border, (1, size)."""
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, size))
+
+
+def finish(
+    nodes: list[onnx.NodeProto],
+    arrays: dict[str, Any],
+    inputs: tuple[tuple[str, int], ...],
+    outputs: tuple[tuple[str, int], ...],
+    metadata: dict[str, str],
+) -> onnx.ModelProto:
+    """Makes a model of nodes, weights by name, and the names and sizes of what goes in and out."""
+    graph = helper.make_graph(
+        nodes,
+        "haltere_hybrid",
+        [value(*one) for one in inputs],
+        [value(*one) for one in outputs],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    made.producer_name = "haltere"
+    helper.set_model_props(made, metadata)
+    return made
+
+
 def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Path:
-    """Writes the file, and reads it back.
+    """Writes the file, and reads it back; arguments and errors as of `save`."""
+    build = partial(model, weights, mode)
+    return save(path, weights, build, golden(weights, mode), {**card, "domain": mode.DOMAIN._asdict()})
+
+
+def save(
+    path: Path,
+    weights: Any,
+    build: Callable[[dict[str, str]], onnx.ModelProto],
+    samples: dict[str, FloatArray],
+    card: dict[str, Any],
+) -> Path:
+    """Writes a file, and reads it back.
 
     Args:
       path: the `.onnx` file.
-      weights: of the networks.
-      mode: with its domain.
+      weights: any pytree; all must be finite.
+      build: makes the model with given metadata.
+      samples: golden vectors.
       card: what the file says about itself.
     Raises:
       ExportError: a weight is not finite, or ONNX Runtime does not repeat the golden vectors.
     """
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights)):
         raise ExportError("weights are not finite: training diverged, train again")
-    samples = golden(weights, mode)
     coded = {
         name: {"shape": array.shape, "float32": base64.b64encode(array.astype("<f4").tobytes()).decode()}
         for name, array in samples.items()
     }
-    metadata = {
-        "haltere.contract": CONTRACT,
-        "haltere.card": json.dumps({**card, "domain": mode.DOMAIN._asdict()}),
-        "haltere.golden": json.dumps(coded),
-    }
-    made = model(weights, mode, metadata)
+    made = build(
+        {
+            "haltere.contract": CONTRACT,
+            "haltere.card": json.dumps(card),
+            "haltere.golden": json.dumps(coded),
+        }
+    )
     onnx.checker.check_model(made, full_check=True)
     content = made.SerializeToString(deterministic=True)
     error = golden_error(HybridPolicy(content), samples)
@@ -161,7 +195,12 @@ def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Pat
     return path
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_model(path: Path) -> onnx.ModelProto:
+    """Reads a graph.
+
+    Raises:
+      PolicyFileError: it cannot be read.
+    """
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
@@ -183,7 +222,7 @@ def read(path: Path, mode: Mode) -> Learned:
     Raises:
       PolicyFileError: the file cannot be read, or belongs to another mode or domain.
     """
-    made = _load(path)
+    made = load_model(path)
     props = {entry.key: entry.value for entry in made.metadata_props}
     told = json.loads(props.get("haltere.card", "{}")).get("domain", {})
     wanted = json.loads(json.dumps(mode.DOMAIN._asdict()))
