@@ -13,7 +13,7 @@ from haltere.policies.hybrid import network
 from haltere.policies.hybrid import quadrotor_mode as modes
 from haltere.policies.hybrid.network import Network
 
-HIDDEN = 64
+HIDDEN = 96
 FLOOR = 0.01
 WIDTHS = (*(1.0,) * 3, *(1.0,) * 9, *(3.0,) * 3, *(5.0,) * 3, *(1.0,) * 20)
 """Scale of each number of the state: m, 1, m/s, rad/s, 1."""

@@ -1,7 +1,7 @@
 """The regions of attraction of the quadrotor's modes: the level of V up to which flights come back.
 
 A level is calibrated by flights that V was not fitted to: the largest below which at most a given share of flights
-fails, with confidence; of flights that begin as the mode usually does, and of those that begin farther away.
+fails, with confidence, of flights that begin as the mode usually does.
 """
 
 from __future__ import annotations
