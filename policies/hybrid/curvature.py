@@ -157,9 +157,37 @@ def reach(found: Guarded, ball: Ball) -> float:
     return float((left / far).min())
 
 
-def contracts(piece: Piece, cases: Sequence[Any], ball: Ball, factor: float) -> bool:
-    """Whether it is proved that all cases contract in the ball by `factor`, and map it into itself.
+def _shift(piece: Piece, case: Any, centre: np.ndarray) -> np.ndarray:
+    """How far a step moves the centre, (n,) at most."""
+    moved, _ = surveyed(lambda state: piece.step(case, state) - state, _around(centre, 0 * centre))
+    far: np.ndarray = np.abs(np.stack([np.asarray(side) for side in moved])).max(0)
+    return far
 
+
+def rest(found: Local, shift: np.ndarray, ball: Ball) -> float:
+    """Radius around the centre, in the frame, in which there is an equilibrium; infinite if that is not proved.
+
+    With A the Jacobian at the centre, x + (I - A)^-1 (f(x) - x) contracts nearby by a half, and leads from the centre
+    nowhere farther than half the radius: it has a fixed point there (Krawczyk), which is the loop's.
+    """
+    solve = np.abs(ball.frame @ np.linalg.inv(np.eye(len(found.slope)) - found.slope))
+    radius = 2 * float(np.linalg.norm(solve @ shift)) * (1 + SLACK)
+    small = ball._replace(radius=radius)
+    change = found.slope_error + (np.abs(found.bend) + found.bend_error) @ small.half_widths()
+    grows = float(np.linalg.norm(solve @ change @ np.abs(np.linalg.inv(ball.frame)), 2)) * (1 + SLACK)
+    return radius if radius < ball.radius and grows <= 0.5 else float("inf")
+
+
+def contracts(piece: Piece, cases: Sequence[Any], ball: Ball, factor: float) -> float:
+    """Proves that there is an equilibrium, and that all cases contract by `factor` in a ball around it.
+
+    Args:
+      piece: of the closed loop.
+      cases: its parameters, each of them.
+      ball: all is proved within it; its centre is near the equilibrium.
+      factor: of each period.
+    Returns:
+      The radius of the ball around the equilibrium; zero if nothing is proved.
     Raises:
       ConfigError: the factor is not between 0 and 1, or JAX does not use float64.
     """
@@ -167,15 +195,12 @@ def contracts(piece: Piece, cases: Sequence[Any], ball: Ball, factor: float) -> 
         raise ConfigError(f"factor is {factor:g}: expected more than 0 and less than 1")
     if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
-    widths = ball.half_widths() * (1 + ROUNDING)
+    widths, left = ball.half_widths() * (1 + ROUNDING), ball.radius
     for case in cases:
         if not reach(guarded(piece, case, ball.centre, widths), ball) > ball.radius:
-            return False
-        moved, _ = surveyed(lambda state, case=case: piece.step(case, state) - state, _around(ball.centre, 0 * widths))
-        shift = np.abs(ball.frame) @ np.abs(np.stack([np.asarray(side) for side in moved])).max(0)
-        if not np.linalg.norm(shift) <= (1 - factor) * ball.radius * (1 - SLACK):
-            return False
+            return 0.0
         found = local(piece, case, ball.centre, widths)
         if not (found.smooth and load(found, ball, factor) < 1 - SLACK):
-            return False
-    return True
+            return 0.0
+        left = min(left, ball.radius - rest(found, _shift(piece, case, ball.centre), ball))
+    return max(left, 0.0)

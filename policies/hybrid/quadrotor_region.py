@@ -48,6 +48,16 @@ class Starts(NamedTuple):
         return cls(np.asarray(flown.seen[0])[:, keep], np.asarray(value)[keep], np.asarray(flown.back)[keep])
 
 
+def along(weights: Network, flown: Flown, mode: jax.Array) -> np.ndarray:
+    """Logarithm of V (T, V) along flights in modes (V,)."""
+    which = lyapunov.one_hot(mode)
+
+    def one(seen: jax.Array) -> jax.Array:
+        return lyapunov.log_value(weights, seen, which)
+
+    return np.asarray(jax.vmap(one)(flown.seen))
+
+
 def starts(
     policy: student.Policy,
     weights: Network,

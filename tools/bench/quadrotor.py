@@ -19,7 +19,7 @@ from haltere.policies.hybrid import quadrotor_learning as learning
 from haltere.policies.hybrid import quadrotor_lyapunov as lyapunov
 from haltere.policies.hybrid import quadrotor_mode as modes
 from haltere.policies.hybrid.guarantee import CONFIDENCE, lower_bound
-from haltere.policies.hybrid.quadrotor_region import CHUNK, Starts, starts
+from haltere.policies.hybrid.quadrotor_region import CHUNK, Starts, along, starts
 from haltere.policies.hybrid_policy import read_hybrid
 from haltere.policies.policy_file import read_policy
 from haltere.policies.zoo.shipped import FOUNDATION, QUADROTOR
@@ -130,10 +130,7 @@ class QuadrotorBench:
         for mode, name in enumerate(modes.MODES):
             which = jnp.full(CHUNK, mode)
             flown, _ = flights.flown_from(self._policy, second, hover, which, ones, line)
-            log_value = jax.vmap(
-                lambda seen, w=which: lyapunov.log_value(self._learned.lyapunov, seen, lyapunov.one_hot(w))
-            )
-            value = np.exp(np.asarray(log_value(flown.seen)))
+            value = np.exp(along(self._learned.lyapunov, flown, which))
             begun, back, safe = (np.asarray(leaf) for leaf in (flown.begun, flown.back, flown.safe))
             inside = (value[:-step] <= self._levels[mode]) & safe[:-step] & begun
             moving = inside & (value[:-step] > learning.REST)
@@ -141,14 +138,17 @@ class QuadrotorBench:
             text = f"states inside in which V falls within {step * flights.TICK_S:g} s"
             rows.add(f"{name}: {text}, or stays settled", OURS, 100 * fell[inside].mean(), "%")
             rows.add(f"{name}: {text}", OURS, 100 * fell[moving].mean() if moving.any() else 100.0, "%")
+            out = (value > self._levels[mode]).any(0)
+            false = 100 * out[begun & back].mean()
+            rows.add(f"{name}: returning flights on which V is ever above the level", OURS, false, "%")
             lost = begun & ~safe[-1]
+            rows.add(f"{name}: losses, of {int(begun.sum())} flights", OURS, lost.sum(), "1")
             if lost.any():
                 left = value[:, lost] > self._levels[mode]
                 end = (~safe[:, lost]).argmax(0)
                 lead = (end - np.where(left.any(0), left.argmax(0), end)) * flights.TICK_S
-                rows.add(
-                    f"{name}: losses that V announces {LEAD_S:g} s before", OURS, 100 * (lead >= LEAD_S).mean(), "%"
-                )
+                share = 100 * (lead >= LEAD_S).mean()
+                rows.add(f"{name}: losses that V announces {LEAD_S:g} s before", OURS, share, "%")
                 rows.add(f"{name}: V leaves the region before a loss, median", OURS, float(np.median(lead)), "s")
             if mode == modes.RECOVER:
                 begin = modes.switch(second, which, ones, hover)
@@ -180,7 +180,8 @@ class QuadrotorBench:
             keep = np.asarray(flown.begun & flown.back & then.begun)
             inside = keep & (np.asarray(value) <= self._levels[np.asarray(after)])
             for place, many in enumerate((keep, inside, inside & np.asarray(then.back))):
-                np.add.at(lands, (np.asarray(before), np.asarray(after), place), many)
+                cells = np.asarray(before * count + after)[many]
+                lands[..., place] += np.bincount(cells, minlength=count * count).reshape(count, count)
         for one, two in np.ndindex(count, count):
             trials, inside, back = (int(number) for number in lands[one, two])
             what = f"switch from {modes.MODES[one]} to {modes.MODES[two]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from haltere.policies.hybrid import quadrotor_flight as flights
 from haltere.policies.hybrid import quadrotor_lyapunov as lyapunov
 from haltere.policies.hybrid import quadrotor_mode as modes
 from haltere.policies.hybrid.quadrotor_mode import Flight
+from haltere.policies.hybrid.quadrotor_region import along
 from haltere.policies.hybrid.quadrotor_training import LearnedModes
 
 matplotlib.use("Agg")
@@ -45,8 +47,8 @@ def draw(policy: student.Policy, learned: LearnedModes, population: Population, 
     for sub, mode in zip(k[1:], (modes.PAYLOAD, modes.RECOVER), strict=True):
         which = jnp.full(SHOWN, mode)
         flown, flight = flights.flown_from(policy, sub, flight, which, ones, line)
-        log_value = jax.vmap(lambda seen, w=which: lyapunov.log_value(learned.lyapunov, seen, lyapunov.one_hot(w)))
-        found.append((mode, np.asarray(log_value(flown.seen) - learned.log_levels[mode]), np.asarray(flown.back)))
+        ratio = along(learned.lyapunov, flown, which) - float(learned.log_levels[mode])
+        found.append((mode, ratio, np.asarray(flown.back)))
     _flights(axes[0, 0], found)
     _starts(axes[0, 1], policy, learned, population, k[2])
     few = jax.tree.map(lambda leaf: leaf[..., :1], hover)
@@ -60,7 +62,7 @@ def draw(policy: student.Policy, learned: LearnedModes, population: Population, 
     plt.close(figure)
 
 
-def _flights(panel: plt.Axes, found: list[tuple[int, np.ndarray, np.ndarray]]) -> None:
+def _flights(panel: Any, found: list[tuple[int, np.ndarray, np.ndarray]]) -> None:
     """V over level, through a payload drop and a throw."""
     for index, (mode, ratio, back) in enumerate(found):
         time = TIMES_S + index * flights.HORIZON * flights.TICK_S
@@ -75,9 +77,7 @@ def _flights(panel: plt.Axes, found: list[tuple[int, np.ndarray, np.ndarray]]) -
     panel.legend(frameon=False, fontsize=8)
 
 
-def _starts(
-    panel: plt.Axes, policy: student.Policy, learned: LearnedModes, population: Population, key: jax.Array
-) -> None:
+def _starts(panel: Any, policy: student.Policy, learned: LearnedModes, population: Population, key: jax.Array) -> None:
     """V over level of thrown vehicles, of which some do not return."""
     line = clean_line(8 * SHOWN)
     which = jnp.full(8 * SHOWN, modes.RECOVER)
@@ -94,9 +94,7 @@ def _starts(
     panel.legend(frameon=False)
 
 
-def _plane(
-    panel: plt.Axes, learned: LearnedModes, flight: Flight, mode: int, most: tuple[float, float], label: str
-) -> None:
+def _plane(panel: Any, learned: LearnedModes, flight: Flight, mode: int, most: tuple[float, float], label: str) -> None:
     """V over level against tilt (roll) and another number, all else as in hover."""
     tilt, other = np.meshgrid(np.linspace(-most[0], most[0], GRID), np.linspace(-most[1], most[1], GRID))
     count = tilt.size
