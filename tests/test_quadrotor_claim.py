@@ -14,6 +14,7 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import student
 from haltere.policies.hybrid import ball_shape, curvature
 from haltere.policies.hybrid import quadrotor_claim as claim
+from haltere.policies.hybrid.common_norm import common_frame
 from haltere.policies.hybrid.contraction import Ball
 from haltere.policies.hybrid.curvature import Piece
 from haltere.policies.plants import quadrotor
@@ -119,6 +120,16 @@ def test_the_loop_is_that_of_plant_and_policy() -> None:
         assert size or np.abs(ours - rest).max() < 1e-14
     unequal = vehicle._replace(motor_fall=2 * vehicle.motor_fall)
     assert len({tuple(np.asarray(case.rate)[:, 0]) for case in claim.cases_of(policy, unequal)[0]}) == 16
+
+
+def test_a_common_norm_is_found_where_the_mean_has_none() -> None:
+    slopes = np.array([[[0.5, 1.5], [0.0, 0.6]], [[0.6, 0.0], [0.15, 0.5]]])
+
+    def largest(frame: np.ndarray) -> float:
+        return float(np.linalg.norm(frame @ slopes @ np.linalg.inv(frame), 2, axis=(1, 2)).max())
+
+    assert largest(np.eye(2)) > 1
+    assert largest(common_frame(slopes, 500)) < 0.95
 
 
 def test_an_unstable_loop_is_disproved() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 
 from haltere.policies.contract import NATIVE_PERIOD_S
 from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import ball_shape, curvature
+from haltere.policies.hybrid import ball_shape, common_norm, curvature
 from haltere.policies.hybrid import quadrotor_claim as claim
 from haltere.sim.vehicle import load_vehicle
 from haltere.tools.bench.contestants import load_student
 from haltere.tools.bench.foundation import as_plant
 from haltere.tools.certificates import NAMED, Asked, Report, Subject
 
-USUAL = ("x500", "soft")
+USUAL = ("x500", "soft", "heavy2400")
 BOX = 1e-4
 """Half widths of the box over which derivatives are bounded, to choose the ball's shape."""
 FIRST, SHRINK, TRIES = 6.0, 0.7, 16
@@ -32,7 +32,8 @@ def subject(policy: Path, asked: Asked) -> Subject:
         report("flying to the equilibrium")
         cases, centre = claim.cases_of(weights, as_plant([vehicle]))
         kinds = "one case" if len(cases) == 1 else f"{len(cases)} cases of the rotors' lag"
-        largest = [float(np.abs(np.linalg.eigvals(claim.slope_of(case, centre))).max()) for case in cases]
+        slopes = np.stack([claim.slope_of(case, centre) for case in cases])
+        largest = np.abs(np.linalg.eigvals(slopes)).max(1)
         if max(largest) >= 1:
             # Where the loop is smooth, nothing contracts; else the cases' mixture may.
             outcome = "disproved" if len(cases) == 1 else "undecided"
@@ -43,7 +44,11 @@ def subject(policy: Path, asked: Asked) -> Subject:
         guards = curvature.guarded(claim.PIECE, cases[0], centre, widths)
         report("choosing a norm")
         try:
-            ball = ball_shape.shaped(near, guards, widths, centre, factor)
+            if len(cases) == 1:
+                ball = ball_shape.shaped(near, guards, widths, centre, factor)
+            else:
+                frame = common_norm.common_frame(slopes)
+                ball = ball_shape.shaped(near, guards, widths, centre, factor, frame, rounds=0)
         except ConfigError as error:
             return False, f"undecided ({error}; {kinds})"
         if ball.radius == 0:

@@ -54,7 +54,13 @@ def largest(
 
 
 def shaped(
-    cases: Sequence[Local], guards: Guarded, widths: np.ndarray, centre: np.ndarray, factor: float, rounds: int = 4
+    cases: Sequence[Local],
+    guards: Guarded,
+    widths: np.ndarray,
+    centre: np.ndarray,
+    factor: float,
+    frame: np.ndarray | None = None,
+    rounds: int = 4,
 ) -> Ball:
     """The best ball found.
 
@@ -64,12 +70,13 @@ def shaped(
       widths: (n,) half widths of that box.
       centre: (n,).
       factor: of the contraction in each period.
+      frame: with which the search begins, if not the eigenvectors' of the mean Jacobian.
       rounds: of the search, over all scales.
     Raises:
       ConfigError: the mean of the cases' Jacobians has an eigenvalue outside of the unit circle.
     """
     mean = np.mean([case.slope for case in cases], axis=0)
-    frame = frame_of(mean)
+    frame = frame_of(mean) if frame is None else frame
     blocks = blocks_of(frame, mean)
 
     def volume(ball: Ball) -> float:
