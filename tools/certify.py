@@ -60,7 +60,7 @@ def certify(
     takes many minutes.
 
     Quadrotor: the foundation policy's closed loop with a vehicle, hidden state and rotors included, contracts in a ball
-    around its equilibrium. About three minutes for each vehicle, half of which is spent once.
+    around its equilibrium. Some two minutes for each vehicle, or four if its rotors rise and fall differently.
 
     Each configuration is proved; or disproved, with the state; or undecided, with what is left. Exits with 0 when all
     are proved, else with 1. Claims are about real numbers, not about the rounding of float32.

@@ -73,7 +73,7 @@ class QuadrotorBench:
             status(name)
             self._mode(rows, jax.random.fold_in(key, mode), mode, CHUNK if quick else 8 * CHUNK)
         status("flights")
-        self._flights(rows, jax.random.fold_in(key, 10))
+        self._flights(rows, jax.random.fold_in(key, 10), falsified=not quick)
         status("switches")
         self._switches(rows, jax.random.fold_in(key, 11), 1 if quick else 16)
         if not quick:
@@ -121,8 +121,8 @@ class QuadrotorBench:
         rows.add(f"{name}, begun {WIDE_REACH:g} times as far: starts that return", OURS, 100 * far.back.mean(), "%")
         rows.add(f"{name}, begun {WIDE_REACH:g} times as far: starts inside that return, {BOUND}", OURS, bound, "%")
 
-    def _flights(self, rows: Rows, key: jax.Array) -> None:
-        """Whole flights: where V falls, and whether it announces a failure."""
+    def _flights(self, rows: Rows, key: jax.Array, falsified: bool) -> None:
+        """Whole flights: where V falls, by a falsifier too if asked, and whether it announces a failure."""
         first, second = jax.random.split(key)
         line, ones = clean_line(CHUNK), jnp.ones(CHUNK)
         hover = flights.hovering(self._policy, first, CHUNK, self._population, line)
@@ -150,7 +150,7 @@ class QuadrotorBench:
                 share = 100 * (lead >= LEAD_S).mean()
                 rows.add(f"{name}: losses that V announces {LEAD_S:g} s before", OURS, share, "%")
                 rows.add(f"{name}: V leaves the region before a loss, median", OURS, float(np.median(lead)), "s")
-            if mode == modes.RECOVER:
+            if falsified and mode == modes.RECOVER:
                 begin = modes.switch(second, which, ones, hover)
                 keep = np.flatnonzero(back & begun)[:512]
                 some = jax.tree.map(lambda leaf, keep=keep: leaf[..., keep], begin)
