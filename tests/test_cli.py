@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from haltere.policies.zoo.shipped import CAR, FOUNDATION
+from haltere.policies.zoo.shipped import CAR, FOUNDATION, QUADROTOR
 from haltere.tools.bench.table import Rows, as_markdown, write_record
 
 
@@ -26,7 +26,9 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["train", "car"], "Lyapunov"),
         (["train", "pogobot"], "apex"),
         (["train", "walker"], "impact"),
+        (["train", "quadrotor"], "foundation"),
         (["bench", "hybrid"], "icy"),
+        (["bench", "quadrotor"], "Lyapunov"),
         (["certify"], "contracts"),
         (["run"], "springy"),
         (["export"], "--raptor"),
@@ -47,7 +49,7 @@ def test_help_teaches(command: list[str], teaches: str) -> None:
     assert teaches in done.stdout
 
 
-@pytest.mark.parametrize("name", ["car", "pogobot", "walker"])
+@pytest.mark.parametrize("name", ["car", "pogobot", "walker", "quadrotor"])
 def test_info_shows_a_hybrid_controller(name: str) -> None:
     done = haltere("info", str(FOUNDATION.with_name(f"{name}.onnx")))
     assert done.returncode == 0, done.stderr
@@ -88,7 +90,8 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
         (["fly", "--worn-propeller", "7:0.5"], "numbered 0 to 3"),
         (["certify", "nowhere.onnx"], "cannot read nowhere.onnx"),
         (["certify", str(CAR), "--configuration", "1,10"], "expected three numbers"),
-        (["certify", str(FOUNDATION)], "is not a hybrid controller's file"),
+        (["certify", str(QUADROTOR)], "is of quadrotor: expected a file of car, pogobot, walker or policy"),
+        (["certify", "quadrotor", "--configuration", "x501"], "neither a TOML file nor a shipped vehicle"),
         (["certify", "toy", "--configuration", "-1"], "dwell_s is -1: expected more than 0"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
     ],

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from haltere.policies.hybrid.return_map import ReturnMap
 
 Report = Callable[[str], None]
-Look = Callable[[tuple[float, ...], Report], tuple[bool, str]]
-"""(configuration, progress) -> (whether all is proved, what to say)."""
+Look = Callable[[Any, Report], tuple[bool, str]]
+"""(configuration, progress) -> (whether all is proved, what to say); the numbers, or the name of a vehicle."""
+NAMED = ("VEHICLE",)
+"""Names of a configuration that is a word."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Subject:
 
 
 def subject(file: Path, asked: Asked) -> Subject:
-    """What a file is about; `toy` is a word for the switched system of two spirals.
+    """What a file is about; `toy` and `quadrotor` are words: two spirals, and the shipped foundation policy.
 
     Raises:
       ConfigError: nothing can be proved of that file.
@@ -65,6 +67,11 @@ def subject(file: Path, asked: Asked) -> Subject:
     """
     if str(file) == "toy":
         return Subject(("dwell_s",), ("25",), _toy(asked))
+    if str(file) == "quadrotor" or _is_policy(file):
+        from haltere.policies.zoo.shipped import FOUNDATION
+        from haltere.tools import quadrotor_certificate
+
+        return quadrotor_certificate.subject(FOUNDATION if str(file) == "quadrotor" else file, asked)
     from haltere.policies.export import hybrid_file
     from haltere.policies.hybrid import car_claim, car_mode, pogobot_claim, pogobot_mode, walker_claim, walker_mode
 
@@ -82,7 +89,15 @@ def subject(file: Path, asked: Asked) -> Subject:
         weights = hybrid_file.read(file, walker_mode)
         stride = _returning(walker_claim.STRIDE, walker_claim.walking_of, walker_claim.level, weights, asked)
         return Subject(walker_claim.NUMBERS, ("0.13",), stride)
-    raise ConfigError(f"{file} is of {name or 'no system'}: expected a file of car, pogobot or walker, or the word toy")
+    raise ConfigError(f"{file} is of {name or 'no system'}: expected a file of car, pogobot, walker or policy, or toy")
+
+
+def _is_policy(file: Path) -> bool:
+    """Whether a file is a foundation policy's."""
+    from haltere.policies import contract
+    from haltere.policies.policy_file import read_content
+
+    return read_content(file)[1].get("haltere.contract") == contract.CONTRACT
 
 
 def _car_norm(weights: Learned, asked: Asked) -> Look:

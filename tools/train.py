@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from haltere.policies.zoo.shipped import CAR
+from haltere.policies.zoo.shipped import CAR, FOUNDATION
 from haltere.tools.cores import join_hosts, use_every_core
 
 train = typer.Typer(no_args_is_help=True)
@@ -215,3 +215,29 @@ def walker(
     from haltere.tools.hybrid_training import train_mode
 
     train_mode("walker", walker_mode, None, WALKER.scaled(scale), seed, output, restart)
+
+
+@train.command()
+def quadrotor(
+    output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
+        "runs/quadrotor"
+    ),
+    policy: Annotated[Path, typer.Option(help="Policy file (.onnx) that flies.")] = FOUNDATION,
+    population: Annotated[str, typer.Option(help="Of vehicles: raptor, wide, shaped, or a TOML file.")] = "raptor",
+    seed: Annotated[int, typer.Option(help="Of weights and flights.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of rounds: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
+) -> None:
+    """Train the quadrotor's Lyapunov function and regions of attraction under the foundation policy (ten minutes).
+
+    The policy is given, and stays as it is. Resumes from the folder's checkpoint after a stop, to the same result.
+    Leaves quadrotor.onnx, curve.csv and a checkpoint (*.npz) in the folder.
+    """
+    from haltere.policies.hybrid.quadrotor_learning import QuadrotorRecipe
+    from haltere.policies.hybrid.quadrotor_training import scaled
+    from haltere.tools.quadrotor_training import train_quadrotor
+
+    train_quadrotor(policy, population, scaled(QuadrotorRecipe(), scale), seed, output, restart)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid_policy import CONTRACT, OUTPUTS, TOLERANCE, HybridPolicy, golden_error, read_hybrid
 
 GOLDEN_SAMPLES = 64
+Border = dict[str, tuple[int, ...]]
+"""Of a graph: names of what goes in or out, and their shapes behind the batch of one."""
 
 
 def dense(name: str, weights: Any, source: str) -> tuple[list[onnx.NodeProto], dict[str, FloatArray]]:
@@ -93,20 +97,13 @@ def model(weights: Learned, mode: Mode, metadata: dict[str, str]) -> onnx.ModelP
         helper.make_node("Exp", ["log_level"], ["region_level"]),
     ]
 
-    def value(name: str, size: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, size))
-
-    graph = helper.make_graph(
+    return finish(
         nodes,
-        "haltere_hybrid",
-        [value("state", states), value("configuration", numbers)],
-        [value("action", actions), value("lyapunov_value", 1), value("region_level", 1)],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+        arrays,
+        {"state": (states,), "configuration": (numbers,)},
+        {"action": (actions,), "lyapunov_value": (1,), "region_level": (1,)},
+        metadata,
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    made.producer_name = "haltere"
-    helper.set_model_props(made, metadata)
-    return made
 
 
 def golden(weights: Learned, mode: Mode, seed: int = 0) -> dict[str, FloatArray]:
@@ -125,65 +122,90 @@ def golden(weights: Learned, mode: Mode, seed: int = 0) -> dict[str, FloatArray]
     }
 
 
+def finish(
+    nodes: list[onnx.NodeProto],
+    arrays: dict[str, Any],
+    inputs: Border,
+    outputs: Border,
+    metadata: dict[str, str],
+) -> onnx.ModelProto:
+    """Makes a model of nodes, weights by name, and what goes in and out."""
+
+    def border(of: Border) -> list[onnx.ValueInfoProto]:
+        return [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, *shape)) for name, shape in of.items()]
+
+    graph = helper.make_graph(
+        nodes,
+        "haltere_hybrid",
+        border(inputs),
+        border(outputs),
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    made.producer_name = "haltere"
+    helper.set_model_props(made, metadata)
+    return made
+
+
 def write(path: Path, weights: Learned, mode: Mode, card: dict[str, Any]) -> Path:
-    """Writes the file, and reads it back.
+    """Writes the file, and reads it back; arguments and errors as of `save`."""
+    build = partial(model, weights, mode)
+    return save(path, weights, build, golden(weights, mode), {**card, "domain": mode.DOMAIN._asdict()})
+
+
+def save(
+    path: Path,
+    weights: Any,
+    build: Callable[[dict[str, str]], onnx.ModelProto],
+    samples: dict[str, FloatArray],
+    card: dict[str, Any],
+    contract: str = CONTRACT,
+    repeat: Callable[[bytes], float] | None = None,
+) -> Path:
+    """Writes a file, and reads it back.
 
     Args:
       path: the `.onnx` file.
-      weights: of the networks.
-      mode: with its domain.
+      weights: any pytree; all must be finite.
+      build: makes the model with given metadata.
+      samples: golden vectors.
       card: what the file says about itself.
+      contract: name of it.
+      repeat: largest error of golden vectors that ONNX Runtime repeats from these bytes; default a hybrid controller's.
     Raises:
       ExportError: a weight is not finite, or ONNX Runtime does not repeat the golden vectors.
     """
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights)):
         raise ExportError("weights are not finite: training diverged, train again")
-    samples = golden(weights, mode)
-    told = {**card, "domain": mode.DOMAIN._asdict()}
-    content = serialised(model(weights, mode, described(CONTRACT, told, samples)))
-    put(path, content, golden_error(HybridPolicy(content), samples))
-    return path
-
-
-def described(contract: str, card: dict[str, Any], samples: dict[str, FloatArray]) -> dict[str, str]:
-    """What a file says about itself: contract, card, golden vectors."""
     coded = {
         name: {"shape": array.shape, "float32": base64.b64encode(array.astype("<f4").tobytes()).decode()}
         for name, array in samples.items()
     }
-    return {
-        "haltere.contract": contract,
-        "haltere.card": json.dumps(card),
-        "haltere.golden": json.dumps(coded),
-    }
-
-
-def serialised(made: onnx.ModelProto) -> bytes:
-    """The bytes of a graph that is sound."""
+    made = build(
+        {
+            "haltere.contract": contract,
+            "haltere.card": json.dumps(card),
+            "haltere.golden": json.dumps(coded),
+        }
+    )
     onnx.checker.check_model(made, full_check=True)
-    content: bytes = made.SerializeToString(deterministic=True)
-    return content
-
-
-def put(path: Path, content: bytes, error: float) -> None:
-    """Writes a file in one step.
-
-    Args:
-      path: the file.
-      content: its bytes.
-      error: with which ONNX Runtime repeats the golden vectors.
-    Raises:
-      ExportError: the error is too large.
-    """
+    content = made.SerializeToString(deterministic=True)
+    error = repeat(content) if repeat else golden_error(HybridPolicy(content), samples)
     if not error <= TOLERANCE:
         raise ExportError(f"ONNX Runtime differs from JAX by {error:.2g}: expected at most {TOLERANCE:g}")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".part")
     scratch.write_bytes(content)
     scratch.replace(path)
+    return path
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_model(path: Path) -> onnx.ModelProto:
+    """Reads a graph.
+
+    Raises:
+      PolicyFileError: it cannot be read.
+    """
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
@@ -205,7 +227,7 @@ def read(path: Path, mode: Mode) -> Learned:
     Raises:
       PolicyFileError: the file cannot be read, or belongs to another mode or domain.
     """
-    made = _load(path)
+    made = load_model(path)
     props = {entry.key: entry.value for entry in made.metadata_props}
     told = json.loads(props.get("haltere.card", "{}")).get("domain", {})
     wanted = json.loads(json.dumps(mode.DOMAIN._asdict()))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from haltere.policies.contract import FloatArray
-from haltere.policies.errors import ExportError, PolicyFileError
-from haltere.policies.export.hybrid_file import dense, described, put, serialised
-from haltere.policies.export.onnx_file import IR_VERSION, OPSET
+from haltere.policies.errors import PolicyFileError
+from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid import car_planner, references, roads
 from haltere.policies.hybrid.network import Layer, Network
 from haltere.policies.planner_policy import CONTRACT, PlannerPolicy, golden_error, read_planner
@@ -41,7 +41,7 @@ def model(weights: Network, metadata: dict[str, str]) -> onnx.ModelProto:
         "speed_at": np.array([0]),
         "offset_at": np.array([1]),
     }
-    network, held = dense("choice", weights, "inputs")
+    network, held = hybrid_file.dense("choice", weights, "inputs")
     arrays.update(held)
     nodes = [
         helper.make_node("Sub", ["state", "state_centre"], ["state_moved"]),
@@ -64,20 +64,8 @@ def model(weights: Network, metadata: dict[str, str]) -> onnx.ModelProto:
         helper.make_node("Mul", ["aside", "widest"], ["offset"]),
     ]
 
-    def value(name: str, *shape: int) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, *shape))
-
-    graph = helper.make_graph(
-        nodes,
-        "haltere_planner",
-        [value("state", states), value("ahead", rows, columns)],
-        [value("speed", 1), value("offset", 1)],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    made.producer_name = "haltere"
-    helper.set_model_props(made, metadata)
-    return made
+    inputs: hybrid_file.Border = {"state": (states,), "ahead": (rows, columns)}
+    return hybrid_file.finish(nodes, arrays, inputs, {"speed": (1,), "offset": (1,)}, metadata)
 
 
 def golden(weights: Network, seed: int = 0) -> dict[str, FloatArray]:
@@ -105,22 +93,14 @@ def golden(weights: Network, seed: int = 0) -> dict[str, FloatArray]:
 
 
 def write(path: Path, weights: Network, card: dict[str, Any]) -> Path:
-    """Writes the file, and reads it back.
-
-    Args:
-      path: the `.onnx` file.
-      weights: of the network.
-      card: what the file says about itself.
-    Raises:
-      ExportError: a weight is not finite, or ONNX Runtime does not repeat the golden vectors.
-    """
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(weights)):
-        raise ExportError("weights are not finite: training diverged, train again")
+    """Writes the file, and reads it back; arguments and errors as of `hybrid_file.save`."""
     samples = golden(weights)
     told = {**card, "state": car_planner.STATE, "ahead": car_planner.HALF, "halves_ahead": car_planner.AHEAD}
-    content = serialised(model(weights, described(CONTRACT, told, samples)))
-    put(path, content, golden_error(PlannerPolicy(content), samples))
-    return path
+
+    def repeat(content: bytes) -> float:
+        return golden_error(PlannerPolicy(content), samples)
+
+    return hybrid_file.save(path, weights, partial(model, weights), samples, told, CONTRACT, repeat)
 
 
 def read(path: Path) -> Network:

@@ -46,8 +46,11 @@ class Weights(NamedTuple):
 
     def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `step`."""
+        return self.recur(jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None]), hidden_state)
+
+    def recur(self, x: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """What `decide` does behind the first layer, of whose outputs x (16, V) are."""
         n = hidden_state.shape[0]
-        x = jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None])
         from_input = self.gru_input_weight @ x + self.gru_input_bias[:, None]
         from_hidden = self.gru_hidden_weight @ hidden_state + self.gru_hidden_bias[:, None]
         gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])

@@ -83,7 +83,7 @@ def _program(link: Map, sloping: bool, tree: Any, shapes: tuple[tuple[int, ...],
 
         return jax.vmap(jax.jacfwd(one) if sloping else one)(states)
 
-    *leaves, states = (jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes)
+    *leaves, states = (jnp.zeros(shape) for shape in shapes)
     return jax.make_jaxpr(many)(leaves, states)
 
 

@@ -124,37 +124,45 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
         armed = bounds(phase.armed, parameters, box)
         return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
-    lasts = nexts = (start, start)
-    counts = (steps, steps + 1)
-    flags = tuple((yes, yes, (count >= 0) & (count < phase.longest)) for count in counts)
+    ways = [_Way(count, start, start, yes, yes, (count >= 0) & (count < phase.longest)) for count in (steps, steps + 1)]
     state = start
     for index in range(int(steps.max()) + 3):
         box = state.box()
         before, reached, armed, unarmed = look(box)
         inside = yes if phase.within is None else (bounds(phase.within, parameters, box).high < 0).all(1)
-        both = []
-        for count, (not_before, by_then, known) in zip(counts, flags, strict=True):
-            on, ends, over = index <= count, index == count, index == count + 1
-            both.append(
-                (
-                    not_before & (~on | before | (unarmed & ~ends)),
-                    by_then & (~ends | before | armed) & (~over | (reached & armed)),
-                    known & (~on | inside),
-                )
+        for row, way in enumerate(ways):
+            on, ends, over = way.steps >= index, way.steps == index, way.steps + 1 == index
+            ways[row] = _Way(
+                way.steps,
+                state.where(ends, way.last),
+                state.where(over, way.after),
+                way.not_before & (~on | before | (unarmed & ~ends)),
+                way.by_then & (~ends | before | armed) & (~over | (reached & armed)),
+                way.within & (~on | inside),
             )
-        flags = (both[0], both[1])
-        lasts = tuple(state.where(index == count, last) for count, last in zip(counts, lasts, strict=True))
-        nexts = tuple(state.where(index == count + 1, after) for count, after in zip(counts, nexts, strict=True))
         # Boxes that are through stay where they are, lest they run off to where nothing is known.
-        state = through(phase.step, parameters, state).where(index <= steps + 1, state)
+        state = through(phase.step, parameters, state).where(steps + 1 >= index, state)
 
-    ends = []
-    for last, after, told in zip(lasts, nexts, flags, strict=True):
+    found = []
+    for way in ways:
+        last, after = way.last, way.after
         if phase.shorten is not None:
             last = through(_beside(phase.shorten, last), parameters, joined(last, after))
             after = through(phase.step, parameters, last)
-        ends.append(Passed(through(_beside(phase.exit, last), parameters, joined(last, after)), *told))
-    return ends[0], ends[1]
+        end = through(_beside(phase.exit, last), parameters, joined(last, after))
+        found.append(Passed(end, way.not_before, way.by_then, way.within))
+    return found[0], found[1]
+
+
+class _Way(NamedTuple):
+    """Through a phase with a number of whole steps (B,), so far: where they and the last step lead, and `Passed`."""
+
+    steps: jax.Array
+    last: Enclosure
+    after: Enclosure
+    not_before: jax.Array
+    by_then: jax.Array
+    within: jax.Array
 
 
 @lru_cache(maxsize=64)

@@ -159,7 +159,9 @@ def round_of(mode: Mode, recipe: PolishRecipe, weights: Network, key: jax.Array)
         state, numbers = draw(mode, jax.random.fold_in(where, index), recipe.chunk)
         pieces.append(improve(mode, recipe.iterations, weights, state, numbers))
     examples = Improved(
-        *(jnp.concatenate([piece[row] for piece in pieces], axis=1) for row in range(3)),
+        jnp.concatenate([piece.state for piece in pieces], axis=1),
+        jnp.concatenate([piece.numbers for piece in pieces], axis=1),
+        jnp.concatenate([piece.action for piece in pieces], axis=1),
         jnp.concatenate([piece.slope for piece in pieces]),
     )
     weights, miss = fit(mode, recipe, weights, examples, how)

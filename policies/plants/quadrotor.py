@@ -12,6 +12,7 @@ Disturbance torque and linear drag are additions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -95,16 +96,8 @@ def rotor_thrust(vehicle: Quadrotor, rotor: jax.Array) -> jax.Array:
     return thrust
 
 
-def derivative(vehicle: Quadrotor, state: QuadrotorState, setpoint: jax.Array) -> QuadrotorState:
-    """Time derivative of the state.
-
-    Args:
-      vehicle: parameters.
-      state: state.
-      setpoint: (4, V) rotor speed setpoints in [0, 1].
-    Returns:
-      The derivative, in the state's own layout.
-    """
+def body_rates(vehicle: Quadrotor, state: QuadrotorState) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Time derivatives of position, attitude, velocity and angular velocity, in the state's own layout."""
     w, x, y, z = state.quat_wxyz
     p, q, r = state.angular_velocity
     thrust = rotor_thrust(vehicle, state.rotor)
@@ -133,13 +126,36 @@ def derivative(vehicle: Quadrotor, state: QuadrotorState, setpoint: jax.Array) -
             w * r + x * q - y * p,
         ]
     )
+    return state.velocity, spin, linear, angular
+
+
+def derivative(vehicle: Quadrotor, state: QuadrotorState, setpoint: jax.Array) -> QuadrotorState:
+    """Time derivative of the state.
+
+    Args:
+      vehicle: parameters.
+      state: state.
+      setpoint: (4, V) rotor speed setpoints in [0, 1].
+    Returns:
+      The derivative, in the state's own layout.
+    """
     lag = setpoint - state.rotor
     rotor = lag / jnp.where(lag > 0, vehicle.motor_rise, vehicle.motor_fall)
-    return QuadrotorState(state.velocity, spin, linear, angular, rotor)
+    return QuadrotorState(*body_rates(vehicle, state), rotor)
 
 
 def _advance(state: QuadrotorState, slope: QuadrotorState, dt: float) -> QuadrotorState:
     return QuadrotorState(*(value + dt * rate for value, rate in zip(state, slope, strict=True)))
+
+
+def runge_kutta(rate: Callable[[QuadrotorState], QuadrotorState], state: QuadrotorState, dt_s: float) -> QuadrotorState:
+    """Advances by `dt_s` along a time derivative, of order four, without the constraints."""
+    k1 = rate(state)
+    k2 = rate(_advance(state, k1, dt_s / 2))
+    k3 = rate(_advance(state, k2, dt_s / 2))
+    k4 = rate(_advance(state, k3, dt_s))
+    slope = QuadrotorState(*((a + 2 * b + 2 * c + d) / 6 for a, b, c, d in zip(k1, k2, k3, k4, strict=True)))
+    return _advance(state, slope, dt_s)
 
 
 def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float = 0.01) -> QuadrotorState:
@@ -155,12 +171,7 @@ def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: flo
     Source: L2F, `step` (one sub-step of RK4, then the constraints).
     """
     setpoint = (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5
-    k1 = derivative(vehicle, state, setpoint)
-    k2 = derivative(vehicle, _advance(state, k1, dt_s / 2), setpoint)
-    k3 = derivative(vehicle, _advance(state, k2, dt_s / 2), setpoint)
-    k4 = derivative(vehicle, _advance(state, k3, dt_s), setpoint)
-    slope = QuadrotorState(*((a + 2 * b + 2 * c + d) / 6 for a, b, c, d in zip(k1, k2, k3, k4, strict=True)))
-    after = _advance(state, slope, dt_s)
+    after = runge_kutta(lambda now: derivative(vehicle, now, setpoint), state, dt_s)
     return after._replace(
         quat_wxyz=after.quat_wxyz * jax.lax.rsqrt((after.quat_wxyz**2).sum(0)),
         rotor=jnp.clip(after.rotor, 0.0, 1.0),

@@ -14,6 +14,8 @@ POGOBOT = Path(__file__).with_name("pogobot.onnx")
 """The pogobot from apex to apex: the same."""
 WALKER = Path(__file__).with_name("walker.onnx")
 """The walker from impact to impact: the same."""
+QUADROTOR = Path(__file__).with_name("quadrotor.onnx")
+"""The quadrotor under the foundation policy: Lyapunov function and regions of attraction of its modes."""
 GATE_PERCEPTRON = FOUNDATION.with_name("gate_perceptron.onnx")
 """Which context the sensors see: one hidden layer. Its card has the losses, the novelty and the int8 words."""
 GATE_ATTENTION = FOUNDATION.with_name("gate_attention.onnx")

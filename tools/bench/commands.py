@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, FOUNDATION, POGOBOT, WALKER
+from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, FOUNDATION, POGOBOT, QUADROTOR, WALKER
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -175,6 +175,22 @@ def hybrid(
     from haltere.tools.bench.hybrid import HybridBench
 
     run_bench("hybrid", HybridBench(policy, pogobot, walker, car_planner), quick, seed, check, record, None)
+
+
+@bench.command()
+def quadrotor(
+    quick: Quick = False,
+    seed: Seed = 0,
+    check: Check = False,
+    record: Record = None,
+    picture: Picture = None,
+    policy: Policy = FOUNDATION,
+    file: Annotated[Path, typer.Option(help="The quadrotor's file (.onnx).")] = QUADROTOR,
+) -> None:
+    """The foundation policy's Lyapunov function: regions of hover, transit, recover, payload, rotor; switches."""
+    from haltere.tools.bench.quadrotor import QuadrotorBench
+
+    run_bench("quadrotor", QuadrotorBench(policy, file), quick, seed, check, record, picture)
 
 
 @bench.command()

@@ -147,7 +147,41 @@ def hybrid_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def quadrotor_table() -> list[str]:
+    """The regions of the quadrotor's modes, on fresh flights."""
+    record = load_record("quadrotor")
+    cells = {(row["measure"], row["method"]): row["value"] for row in record["rows"]}
+    modes = [row["measure"].partition(":")[0] for row in record["rows"] if row["asked"]]
+    bound = "lower bound, 99.9 % confidence"
+    head = (
+        "mode",
+        "starts that return",
+        "starts inside the region",
+        "of these return, at least",
+        "fail, of as many with least V",
+        "with least error",
+        "with least tilt and distance",
+        "switches to it that land inside, at least",
+    )
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---|" * (len(head) - 1)]
+    for mode in modes:
+        lowest = f"{mode}: failures among as many that score lowest"
+        values = [
+            cells[f"{mode}: starts that return", "Haltere"],
+            cells[f"{mode}: starts inside the region", "Haltere"],
+            cells[f"{mode}: starts inside that return, {bound}", "Haltere"],
+            *(cells[lowest, who] for who in ("Haltere", "size of the error", "tilt and distance")),
+            min(cells[f"switch from {other} to {mode}: lands inside, {bound}", "Haltere"] for other in modes),
+        ]
+        shown = " | ".join(
+            f"**{value:.2f} %**" if index == 2 else f"{value:.2f} %" for index, value in enumerate(values)
+        )
+        lines.append(f"| {mode} | {shown} |")
+    return [*lines, "", _source(record)]
+
+
 TABLES = {
+    "quadrotor": quadrotor_table,
     "hybrid": hybrid_table,
     "foundation": foundation_table,
     "limits": limits_table,

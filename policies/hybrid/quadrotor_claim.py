@@ -1,0 +1,127 @@
+"""What is proved of the foundation policy in closed loop with a given quadrotor: errors contract in a ball.
+
+All of the loop is in it: position, attitude, velocity and rates, four rotors, and the policy's sixteen hidden numbers,
+32 in all; the previous action is a function of the hidden state. The plant is the one that the policy is trained on,
+sampled as there, in real numbers. A rotor speeds up with one time constant and slows down with another: each of their
+combinations is a case, and the same norm shall do for all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from haltere.policies.contract import NATIVE_PERIOD_S
+from haltere.policies.foundation.evaluate import at_rest
+from haltere.policies.foundation.student import Weights
+from haltere.policies.hybrid.curvature import Piece
+from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, body_rates, rotation, runge_kutta
+
+STATES = 32
+UNITS = (*("m",) * 3, *("1",) * 3, *("m/s",) * 3, *("rad/s",) * 3, *("1",) * 20)
+SETTLING = 3000
+"""Periods that are flown to find the equilibrium, before Newton's method."""
+
+
+class Case(NamedTuple):
+    """A smooth piece of the loop.
+
+    Attributes:
+      policy: float64.
+      vehicle: one vehicle, float64.
+      rate: (4, 1) of each rotor's lag, 1/s.
+      open: (16, 1) bool; which of the policy's rectifiers let pass.
+    """
+
+    policy: Weights
+    vehicle: Quadrotor
+    rate: jax.Array
+    open: jax.Array
+
+
+def _unpacked(state: jax.Array) -> tuple[QuadrotorState, jax.Array]:
+    position, tilt, velocity, rate, rotor, hidden = jnp.split(state[:, None], [3, 6, 9, 12, 16])
+    upright = jnp.sqrt(1 - (tilt**2).sum(0, keepdims=True))
+    return QuadrotorState(position, jnp.concatenate([upright, tilt]), velocity, rate, rotor), hidden
+
+
+def _features(case: Case, state: jax.Array) -> jax.Array:
+    """What the rectifiers see, (16, 1)."""
+    policy, (body, hidden) = case.policy, _unpacked(state)
+    previous = policy.output_weight @ hidden + policy.output_bias[:, None]
+    seen = [body.position, rotation(body.quat_wxyz), body.velocity, body.angular_velocity, previous]
+    return policy.input_weight @ jnp.concatenate(seen) + policy.input_bias[:, None]
+
+
+def _decided(case: Case, state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Action (4, 1), and the next hidden state (16, 1)."""
+    return case.policy.recur(jnp.where(case.open, 1.0, 0.0) * _features(case, state), _unpacked(state)[1])
+
+
+def after(case: Case, state: jax.Array) -> jax.Array:
+    """One period, (32,) -> (32,): position, vector part of the attitude, velocity, rates, rotors, hidden state."""
+    body, _ = _unpacked(state)
+    action, hidden = _decided(case, state)
+    setpoint = (action + 1) / 2
+
+    def rate(now: QuadrotorState) -> QuadrotorState:
+        return QuadrotorState(*body_rates(case.vehicle, now), (setpoint - now.rotor) * case.rate)
+
+    moved = runge_kutta(rate, body, NATIVE_PERIOD_S)
+    tilt = moved.quat_wxyz[1:] / jnp.sqrt((moved.quat_wxyz**2).sum(0))
+    return jnp.concatenate([moved.position, tilt, moved.velocity, moved.angular_velocity, moved.rotor, hidden])[:, 0]
+
+
+def guards(case: Case, state: jax.Array) -> jax.Array:
+    """Positive where this is the piece in force: no rectifier turns, and no action or rotor speed is clipped."""
+    action, _ = _decided(case, state)
+    turns = jnp.where(case.open, 1.0, -1.0) * _features(case, state)
+    rotor = state[12:16, None]
+    return jnp.concatenate([turns, 1 - action, 1 + action, rotor, 1 - rotor])[:, 0]
+
+
+PIECE = Piece(after, guards)
+
+
+@jax.jit
+def _settle(case: Case, state: jax.Array) -> jax.Array:
+    """Flies on, each period with the rectifiers as they are."""
+
+    def period(state: jax.Array, _: None) -> tuple[jax.Array, None]:
+        return after(case._replace(open=_features(case, state) > 0), state), None
+
+    return jax.lax.scan(period, state, None, length=SETTLING)[0]
+
+
+_SLOPE = jax.jit(jax.jacfwd(after, argnums=1))
+_AFTER = jax.jit(after)
+
+
+def cases_of(policy: Weights, vehicle: Quadrotor, steps: int = 20) -> tuple[list[Case], np.ndarray]:
+    """The cases around the equilibrium of one vehicle, and the equilibrium (32,), by flight and Newton's method.
+
+    Args:
+      policy: its weights.
+      vehicle: a batch of one.
+      steps: of Newton's method.
+    """
+    policy, vehicle = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (policy, vehicle))
+    rest = at_rest(vehicle).state.rotor[:, 0]
+    state = jnp.concatenate([jnp.zeros(12), rest, policy.initial_hidden_state])
+    case = Case(policy, vehicle, jnp.full((4, 1), 1 / vehicle.motor_rise[0]), jnp.ones((16, 1), bool))
+    state = _settle(case, state)
+    for _ in range(steps):
+        case = case._replace(open=_features(case, state) > 0)
+        state = state - jnp.linalg.solve(_SLOPE(case, state) - jnp.eye(STATES), _AFTER(case, state) - state)
+    rates = sorted({1 / float(vehicle.motor_rise[0]), 1 / float(vehicle.motor_fall[0])})
+    every = itertools.product(rates, repeat=4) if len(rates) > 1 else [rates * 4]
+    return [case._replace(rate=jnp.asarray(one)[:, None]) for one in every], np.asarray(state)
+
+
+def slope_of(case: Case, state: np.ndarray) -> np.ndarray:
+    """The Jacobian (32, 32)."""
+    return np.asarray(_SLOPE(case, jnp.asarray(state)))
