@@ -13,6 +13,7 @@ from haltere.policies.errors import ConfigError
 
 if TYPE_CHECKING:
     from haltere.policies.hybrid.learned import Learned
+    from haltere.policies.hybrid.mode import Mode
     from haltere.policies.hybrid.return_map import ReturnMap
 
 Report = Callable[[str], None]
@@ -33,6 +34,7 @@ class Asked:
       seconds: time limit of each configuration.
       lyapunov: the file's V instead of a norm, of the car.
       error: of the model in each coordinate of the next state, in half widths of the domain; of return maps.
+      regulator: the linear regulator instead of the file's controller and V; of return maps.
     """
 
     box: float
@@ -41,6 +43,7 @@ class Asked:
     seconds: float
     lyapunov: bool
     error: float = 0.0
+    regulator: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,13 @@ def subject(file: Path, asked: Asked) -> Subject:
         )
     if name == "pogobot":
         weights = hybrid_file.read(file, pogobot_mode)
-        hop = _returning(pogobot_claim.HOP, pogobot_claim.hopping_of, pogobot_claim.level, weights, asked)
+        hop = _returning(pogobot_mode, pogobot_claim.HOP, pogobot_claim.hopping_of, pogobot_claim.level, weights, asked)
         return Subject(pogobot_claim.NUMBERS, ("1,1.5", "1,2.5"), hop)
     if name == "walker":
         weights = hybrid_file.read(file, walker_mode)
-        stride = _returning(walker_claim.STRIDE, walker_claim.walking_of, walker_claim.level, weights, asked)
+        stride = _returning(
+            walker_mode, walker_claim.STRIDE, walker_claim.walking_of, walker_claim.level, weights, asked
+        )
         return Subject(walker_claim.NUMBERS, ("0.13",), stride)
     raise ConfigError(f"{file} is of {name or 'no system'}: expected a file of car, pogobot, walker or policy, or toy")
 
@@ -164,14 +169,27 @@ def _errors(what: str, state: Any) -> str:
 
 
 def _returning(
-    returns: ReturnMap, loop_of: Callable[..., Any], level_of: Callable[[Any], float], weights: Learned, asked: Asked
+    mode: Mode,
+    returns: ReturnMap,
+    loop_of: Callable[..., Any],
+    level_of: Callable[[Any], float],
+    weights: Learned,
+    asked: Asked,
 ) -> Look:
     """V decreases from apex to apex, or from impact to impact."""
+    import jax
+    import jax.numpy as jnp
+
+    from haltere.policies.hybrid import linear
     from haltere.policies.hybrid.certificate import Outcome
     from haltere.policies.hybrid.return_map import largest_proved
 
     def look(numbers: tuple[float, ...], report: Report) -> tuple[bool, str]:
-        loop = loop_of(weights, numbers)
+        given = weights
+        if asked.regulator:
+            exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights.controller)
+            given = linear.regulator(mode, exact, jnp.asarray(numbers)[:, None])
+        loop = loop_of(given, numbers)
         told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
         found = largest_proved(returns, loop, told, keep, asked.hole, asked.error, asked.seconds, report=report)
         if found.verdict.outcome is Outcome.PROVED:

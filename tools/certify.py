@@ -53,6 +53,10 @@ def certify(
     seconds: Annotated[
         float, typer.Option(help="Time limit for each configuration; compiling (up to a minute) comes on top.", min=0.1)
     ] = 300.0,
+    regulator: Annotated[
+        bool,
+        typer.Option("--regulator", help="Pogobot, walker: of the linear regulator there, to compare volumes with."),
+    ] = False,
     lyapunov: Annotated[
         bool, typer.Option("--lyapunov", help="Car: look at the file's own V in a box, instead of a norm.")
     ] = False,
@@ -65,7 +69,8 @@ def certify(
     large, smaller ones follow, each half as large.
 
     Pogobot, walker: with every hop from apex to apex, or stride from impact to impact, the file's V decreases in the
-    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow.
+    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow. The whole
+    level of a pogobot takes some ten minutes: --seconds 1800.
 
     Quadrotor: the foundation policy's closed loop with a vehicle, hidden state and rotors included, contracts in a ball
     around its equilibrium. Some two minutes for each vehicle, or four if its rotors rise and fall differently.
@@ -80,7 +85,7 @@ def certify(
     console, whole = Console(), True
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with jax.enable_x64(True), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error))
+        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error, regulator))
         for text in configuration or about.usual:
             begun = time.monotonic()
             numbers = text if about.names == NAMED else _numbers(text, about.names)

@@ -26,16 +26,16 @@ def _constant(like: Network, value: np.ndarray) -> Network:
     return (*like[:-1], last)
 
 
-def regulator(mode: Mode, near: Network, numbers: jax.Array, level: float = 1.0) -> Learned:
+def regulator(mode: Mode, near: Network, numbers: jax.Array) -> Learned:
     """Controller -K z and V = z' P z of the regulator with unit weights, of errors in half widths, actions in limits.
 
-    Actions saturate smoothly at their limits, as those of a learned controller do.
+    Actions saturate smoothly at their limits, as those of a learned controller do. The level is that of the largest
+    ellipsoid in the domain.
 
     Args:
       mode: a return map.
       near: a controller that nearly keeps the equilibrium; from its action the right one is found.
       numbers: (c, 1) of the configuration; the regulator is that of this one alone.
-      level: of V, that is told as the region's.
     """
     domain, zero = mode.DOMAIN, jnp.zeros((len(mode.DOMAIN.state), 1))
     held = polish.improve(mode, ITERATIONS, near, zero, numbers)
@@ -54,6 +54,7 @@ def regulator(mode: Mode, near: Network, numbers: jax.Array, level: float = 1.0)
     offset = -np.arctanh(kept[:, 0])
     like = learned.draw(jax.random.key(0), mode)
     push = gain.ravel() if domain.free else np.concatenate([gain.ravel(), offset])
+    level = 1 / np.diag(np.linalg.inv(value)).max()
     root = np.linalg.cholesky(value - lyapunov.FLOOR * np.eye(len(a))).T
     return Learned(
         _constant(like.controller, push),

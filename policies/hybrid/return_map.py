@@ -25,7 +25,7 @@ from haltere.policies.hybrid.enclosure import Enclosure, Map, through
 from haltere.policies.hybrid.interval import Interval, widened
 from haltere.policies.hybrid.phase import Phase, count, passed
 
-BATCH = 512
+BATCH = 4096
 """Boxes that are looked at together, and into which, about, the first one is divided."""
 SMALLER, BELOW = 0.7, 0.95
 """Next level over one that was undecided, and over V where it was disproved."""
@@ -214,7 +214,7 @@ def largest_proved(
     hole: float,
     error: float = 0.0,
     seconds: float = float("inf"),
-    tries: int = 6,
+    tries: int = 3,
     report: Callable[[str], None] | None = None,
 ) -> Proved:
     """Looks for the largest level up to which V decreases: smaller ones are tried until one is proved.
