@@ -139,7 +139,7 @@ def finish(
         "haltere_hybrid",
         border(inputs),
         border(outputs),
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+        [numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in arrays.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     made.producer_name = "haltere"

@@ -98,7 +98,7 @@ def prove(
       low: (n,) of the box.
       high: (n,).
       most: boxes to look at before giving up.
-      seconds: time before giving up, s.
+      seconds: time before giving up, counted from the end of the first batch, with which all is compiled, s.
       report: called now and then with the boxes looked at, and the share of the volume that is undecided.
     Raises:
       ConfigError: the box is not one, or JAX computes in single precision.
@@ -110,13 +110,14 @@ def prove(
     whole = np.maximum(high - low, 1e-300)
     lows, highs = np.array(low, np.float64)[None], np.array(high, np.float64)[None]
     seen, begun = 0, time.monotonic()
-    while len(lows) and seen < most and time.monotonic() - begun < seconds:
+    while len(lows) and seen < most and (seen == 0 or time.monotonic() - begun < seconds):
         count = min(len(lows), BATCH)
         some_low, some_high = lows[-count:], highs[-count:]
         lows, highs = lows[:-count], highs[:-count]
         pad = ((0, BATCH - count), (0, 0))
         looked = _look(claim, np.pad(some_low, pad, mode="edge"), np.pad(some_high, pad, mode="edge"))
         done, false, axis = (np.asarray(leaf)[:count] for leaf in looked)
+        begun = begun if seen else time.monotonic()
         seen += count
         if false.any():
             at = int(false.argmax())
