@@ -87,7 +87,7 @@ def subject(file: Path, asked: Asked) -> Subject:
     if name == "pogobot":
         weights = hybrid_file.read(file, pogobot_mode)
         hop = _returning(pogobot_mode, pogobot_claim.HOP, pogobot_claim.hopping_of, pogobot_claim.level, weights, asked)
-        return Subject(pogobot_claim.NUMBERS, ("1,1.5", "1,2.5"), hop)
+        return Subject(pogobot_claim.NUMBERS, ("1,1.8",), hop)
     if name == "walker":
         weights = hybrid_file.read(file, walker_mode)
         stride = _returning(
