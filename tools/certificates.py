@@ -193,9 +193,7 @@ def _returning(
         told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
         found = largest_proved(returns, loop, told, keep, asked.hole, asked.error, asked.seconds, report=report)
         if found.verdict.outcome is Outcome.PROVED:
-            said = (
-                f"V falls below {asked.hole:g} of {{V <= {found.level:.3g}}}, {found.level / told:.3g} of the file's "
-            )
+            said = f"V falls below {asked.hole:g} of {{V <= {found.level:.3g}}}, {found.level / told:.3g} of its "
             said += f"level, {100 * found.volume:.3g} % of the domain"
             return True, f"proved ({said}, {found.boxes} boxes)"
         if found.verdict.state is None:
