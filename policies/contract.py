@@ -61,6 +61,9 @@ OBSERVATION_BOUND: FloatArray = np.repeat(
     [field.size for field in OBSERVATION_SPEC],
 )
 
+UNLIMITED: FloatArray = np.full(OBSERVATION_SIZE, 1e30, np.float32)
+"""Limits of an observation that limit nothing."""
+
 
 class Policy(Protocol):
     """One recurrent policy, ready to be stepped; holds its own hidden state."""

@@ -6,6 +6,7 @@ them. Names, units and order are `policies.hybrid.car_planner.STATE` and `HALF`,
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,22 +60,34 @@ def golden_error(policy: PlannerPolicy, golden: dict[str, FloatArray]) -> float:
     return worst
 
 
-def read_planner(path: str | Path) -> HybridFile:
+def digest(controller: bytes) -> str:
+    """What tells a controller's file from others; a planner's card holds that of the one it was learned with."""
+    return hashlib.sha256(controller).hexdigest()
+
+
+def read_planner(path: str | Path, controller: bytes | None = None) -> HybridFile:
     """Reads a file.
 
+    Args:
+      path: the file.
+      controller: content of the file of the controller that shall follow its references, if there is one.
     Raises:
-      PolicyFileError: it cannot be read, or is none of a planner.
+      PolicyFileError: it cannot be read, is none of a planner, or was learned with another controller.
     """
-    return read_contract(path, CONTRACT, "a planner's file: make one with `haltere train car-planner`")
+    make = "make one with `haltere train car-planner`"
+    file = read_contract(path, CONTRACT, f"a planner's file: {make}")
+    if controller is not None and file.card.get("controller") != digest(controller):
+        raise PolicyFileError(f"{path} was learned with another car's file than this one: {make} --car FILE")
+    return file
 
 
-def load_planner(path: str | Path) -> tuple[PlannerPolicy, HybridFile]:
-    """Opens a file in ONNX Runtime and lets it repeat its golden vectors.
+def load_planner(path: str | Path, controller: bytes | None = None) -> tuple[PlannerPolicy, HybridFile]:
+    """Opens a file in ONNX Runtime and lets it repeat its golden vectors; arguments as of `read_planner`.
 
     Raises:
-      PolicyFileError: it cannot be read, is none of a planner, or disagrees with its golden vectors.
+      PolicyFileError: as of `read_planner`, or it disagrees with its golden vectors.
     """
-    file = read_planner(path)
+    file = read_planner(path, controller)
     policy = PlannerPolicy(file.content)
     error = golden_error(policy, file.golden)
     if not error <= TOLERANCE:

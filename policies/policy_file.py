@@ -139,7 +139,8 @@ class NumpyPolicy:
     def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:
         """See `contract.Policy.step`."""
         w, h, n = self._w, self.hidden_state, HIDDEN_SIZE
-        x = np.maximum(w["input_weight"] @ observation + w["input_bias"], np.float32(0))
+        seen = np.clip(observation, -w["observation_limit"], w["observation_limit"])
+        x = np.maximum(w["input_weight"] @ seen + w["input_bias"], np.float32(0))
         from_input = w["gru_input_weight"] @ x + w["gru_input_bias"]
         from_hidden = w["gru_hidden_weight"] @ h + w["gru_hidden_bias"]
         gates = 1 / (1 + np.exp(-(from_input[: 2 * n] + from_hidden[: 2 * n])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from haltere.policies.hybrid.car_planner_learning import PlannerRecipe
 from haltere.policies.hybrid.network import Network
 from haltere.policies.hybrid.road_planner import Outlook
 from haltere.policies.planner_policy import PlannerPolicy, golden_error, load_planner
-from haltere.policies.zoo.shipped import CAR, CAR_PLANNER
+from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, WALKER
 
 TINY = PlannerRecipe(roads=8, cars=4, window=2, chosen=1, updates=3, outlook=Outlook(ticks=12))
 OTHER_SEED = 4_321
@@ -99,6 +100,13 @@ def test_the_file_repeats_the_network(drawn: Network, tmp_path: Path) -> None:
     for read in (planner_file.read, load_planner):
         with pytest.raises(PolicyFileError, match="not a planner"):
             read(CAR)
+
+
+@pytest.mark.parametrize("read", [planner_file.read, load_planner])
+def test_a_planner_is_refused_beside_another_controller(read: Callable[..., object]) -> None:
+    read(CAR_PLANNER, CAR.read_bytes())
+    with pytest.raises(PolicyFileError, match="--car FILE"):
+        read(CAR_PLANNER, WALKER.read_bytes())
 
 
 def test_shipped_planner_keeps_cars_on_roads_that_it_never_saw() -> None:

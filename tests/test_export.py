@@ -116,6 +116,25 @@ def test_parity_of_each_step_from_the_same_hidden_state(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_far_is_seen_at_the_limit(backend: str, weights: student.Weights, tmp_path: Path) -> None:
+    arrays = {name: np.asarray(leaf) for name, leaf in weights._asdict().items()}
+    initial = tuple(map(float, arrays.pop("initial_hidden_state")))
+    arrays["observation_limit"] = np.asarray(student.near())
+    path = write_policy(tmp_path / "p.onnx", arrays, Card("near", "quadrotor", initial, {}, {}))
+    assert weights_from_onnx(path.read_bytes()).keys() == arrays.keys()
+    policy, file = load_policy(path, backend)
+    limited = Jax(weights._replace(observation_limit=student.near()))
+    observation = np.tile(file.golden.observation[0], (3, 1))
+    observation[0, :3] = (-7.0, 0.3, 1.1 * student.REACH_M)
+    observation[1, :3] = (-student.REACH_M, 0.3, student.REACH_M)
+    observation[2, :3] = (-0.9 * student.REACH_M, 0.3, student.REACH_M)
+    actions = [policy.step(row, advance=False).copy() for row in observation]
+    np.testing.assert_array_equal(actions[0], actions[1])
+    assert np.abs(actions[2] - actions[1]).max() > 1e-3
+    np.testing.assert_allclose(actions[0], limited.step(observation[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_between_native_periods_the_hidden_state_stays(backend: str) -> None:
     policy, file = load_policy(FOUNDATION, backend)
     first = policy.step(file.golden.observation[0], advance=False).copy()

@@ -49,6 +49,8 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert "there are 25" in str(found.exception)
     found = haltere("car", "--policy", str(WALKER), "--output", str(tmp_path / "run"))
     assert "is of the walker" in str(found.exception)
+    found = haltere("walker", "--planner", str(CAR), "--output", str(tmp_path / "run"))
+    assert "--planner is for the car" in str(found.exception)
     assert not (tmp_path / "run").exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.network import Network
 from haltere.policies.hybrid.training import Recipe, Report, train
+from haltere.policies.planner_policy import digest
 from haltere.tools import provenance
 
 PRINT_EVERY_S = 15.0
@@ -114,14 +114,14 @@ def train_car_planner(car: Path, recipe: PlannerRecipe, seed: int, output: Path,
       restart: ignore a checkpoint.
     """
     name, parameters = "car-planner", hybrid_file.read(car, car_mode)
-    digest = hashlib.sha256(car.read_bytes()).hexdigest()
+    controller = digest(car.read_bytes())
 
     def work(report: Report) -> Network:
-        return car_planner_learning.train(LEARNED, parameters, recipe, seed, output, report, restart, digest)
+        return car_planner_learning.train(LEARNED, parameters, recipe, seed, output, report, restart, controller)
 
     weights = watched(name, seed, output, restart, work)
     path = planner_file.write(
-        output / "car_planner.onnx", weights, {**card_of(name, seed, recipe), "controller": digest}
+        output / "car_planner.onnx", weights, {**card_of(name, seed, recipe), "controller": controller}
     )
     Console().print(f"wrote {path}")
     return path

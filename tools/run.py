@@ -31,6 +31,9 @@ def run(
         int, typer.Option(help="Published map of the car, corridor of the pogobot, or task of the walker.", min=0)
     ] = 0,
     policy: Annotated[Path | None, typer.Option(help="A file of that system. By default the shipped one.")] = None,
+    planner: Annotated[
+        Path | None, typer.Option(help="The car's planner, learned with that file. By default the shipped one.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder; by default runs/SYSTEM.")] = None,
     video: Annotated[bool, typer.Option("--video", help="Film it, too (about as long as it runs).")] = False,
 ) -> None:
@@ -54,10 +57,13 @@ def run(
     loaded, file = load_hybrid(policy or CAR.with_name(f"{system.value}.onnx"))
     if file.card["name"] != system.value:
         raise ConfigError(f"{file.path} is of the {file.card['name']}, not of the {system.value}")
+    if planner is not None and system is not System.CAR:
+        raise ConfigError(f"--planner is for the car; the {system.value} plans without a file of its own")
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     with console.status(f"{system.value}, number {number}"):
-        recording, film = importlib.import_module(f"haltere.tools.running.{system.value}").run(loaded, file, number)
+        module = importlib.import_module(f"haltere.tools.running.{system.value}")
+        recording, film = module.run(loaded, file, number, **({} if planner is None else {"planned": planner}))
     write_run_picture(recording, folder / "run.png")
     table = Table("result", recording.outcome, title=f"{system.value}, number {number}")
     inside = int((recording.landed <= 1).sum())

@@ -108,8 +108,11 @@ void haltere_policy_step(const float *observation, const float *hidden_state, fl
     float x[HIDDEN], from_input[3 * HIDDEN], from_hidden[3 * HIDDEN];
     int i, k;
     for (i = 0; i < HIDDEN; i++) x[i] = input_bias[i];
-    for (k = 0; k < OBSERVATION; k++)
-        for (i = 0; i < HIDDEN; i++) x[i] += input_weight[k][i] * observation[k];
+    for (k = 0; k < OBSERVATION; k++) {
+        const float limit = observation_limit[k], value = observation[k];
+        const float seen = value > limit ? limit : (value < -limit ? -limit : value);
+        for (i = 0; i < HIDDEN; i++) x[i] += input_weight[k][i] * seen;
+    }
     for (i = 0; i < HIDDEN; i++) x[i] = x[i] > 0.0f ? x[i] : 0.0f;
     for (i = 0; i < 3 * HIDDEN; i++) {
         from_input[i] = gru_input_bias[i];
@@ -232,6 +235,7 @@ def write_c(file: PolicyFile, folder: Path) -> tuple[Path, Path]:
         "#define OBSERVATION HALTERE_POLICY_OBSERVATION_SIZE\n#define HIDDEN HALTERE_POLICY_HIDDEN_SIZE\n"
         f"#define ACTION HALTERE_POLICY_ACTION_SIZE\n#define GOLDEN_STEPS {len(file.golden.action)}\n\n",
         _array("haltere_policy_initial_hidden_state", file.golden.hidden_state[0], public=True),
+        _array("observation_limit", weights["observation_limit"]),
         _array("input_weight", weights["input_weight"].T),
         _array("input_bias", weights["input_bias"]),
         _array("gru_input_weight", weights["gru_input_weight"].T),

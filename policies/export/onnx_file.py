@@ -1,6 +1,6 @@
 """Writes a policy file: the student as one ONNX graph, with card and golden vectors inside.
 
-The graph is five nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
+The graph is seven nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
 PYNQ images can read it. Features and hidden state have a last element that is always 1, whose weights are
 the biases: a GRU node with a bias input copies it at every call, which is a sixth of the call's time.
 """
@@ -54,7 +54,9 @@ def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.Mode
 
     constants = to_onnx(weights) | {"sequence_shape": np.array([1, 1, HIDDEN_SIZE + 1])}
     nodes = [
-        helper.make_node("Gemm", ["observation", "input_weight", "input_bias"], ["input_sum"], transB=1),
+        helper.make_node("Min", ["observation", "observation_limit"], ["not_above"]),
+        helper.make_node("Max", ["not_above", "observation_floor"], ["seen"]),
+        helper.make_node("Gemm", ["seen", "input_weight", "input_bias"], ["input_sum"], transB=1),
         helper.make_node("Relu", ["input_sum"], ["features"]),
         helper.make_node("Reshape", ["features", "sequence_shape"], ["feature_sequence"]),
         helper.make_node(

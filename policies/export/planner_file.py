@@ -103,13 +103,13 @@ def write(path: Path, weights: Network, card: dict[str, Any]) -> Path:
     return hybrid_file.save(path, weights, partial(model, weights), samples, told, CONTRACT, repeat)
 
 
-def read(path: Path) -> Network:
-    """Reads the network back for JAX.
+def read(path: Path, controller: bytes | None = None) -> Network:
+    """Reads the network back for JAX; arguments as of `read_planner`.
 
     Raises:
-      PolicyFileError: the file cannot be read, is none of a planner, or sees other numbers than this version.
+      PolicyFileError: as of `read_planner`, or it sees other numbers than this version.
     """
-    file = read_planner(path)
+    file = read_planner(path, controller)
     wanted = [list(car_planner.STATE), list(car_planner.HALF), car_planner.AHEAD]
     if [file.card.get(name) for name in ("state", "ahead", "halves_ahead")] != wanted:
         raise PolicyFileError(f"{path} sees other numbers than this version gives: train it again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from haltere.policies.contract import HIDDEN_SIZE, FloatArray
+from haltere.policies.contract import HIDDEN_SIZE, UNLIMITED, FloatArray
 from haltere.policies.errors import PolicyFileError
 
 _SATURATED = 20.0
@@ -23,9 +23,9 @@ def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
     Args:
       weights: by the names of `student.Weights`.
     Returns:
-      By the names of the graph: input_weight (17, 22), input_bias (17,), gru_input_weight and
-      gru_hidden_weight (1, 51, 17), output_weight (17, 4). Biases are the columns (of the output, the row)
-      of the constants; the constant's own gates write a new 1 at each step.
+      By the names of the graph: observation_limit and observation_floor (22,), its negative; input_weight (17, 22),
+      input_bias (17,), gru_input_weight and gru_hidden_weight (1, 51, 17), output_weight (17, 4). Biases are the
+      columns (of the output, the row) of the constants; the constant's own gates write a new 1 at each step.
     """
 
     def gru(weight: str, bias: str, saturated: float) -> FloatArray:
@@ -35,6 +35,8 @@ def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
         return np.concatenate([rows, own], 1).reshape(1, -1, HIDDEN_SIZE + 1)
 
     return {
+        "observation_limit": np.asarray(weights["observation_limit"]),
+        "observation_floor": -np.asarray(weights["observation_limit"]),
         "input_weight": np.pad(weights["input_weight"], [(0, 1), (0, 0)]),
         "input_bias": np.append(weights["input_bias"], np.float32(1.0)),
         "gru_input_weight": gru("gru_input_weight", "gru_input_bias", _SATURATED),
@@ -49,7 +51,8 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
     Args:
       content: bytes of the file.
     Returns:
-      Arrays by the names of `student.Weights`, without the initial hidden state.
+      Arrays by the names of `student.Weights`, without the initial hidden state. A graph that limits no
+      observation has limits that are never met.
     Raises:
       PolicyFileError: `onnx` is not installed, or the graph is another one.
     """
@@ -72,9 +75,10 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
             "gru_hidden_bias": _gates(hidden_weight[:, -1]),
             "output_weight": arrays["output_weight"][:-1].T,
             "output_bias": arrays["output_weight"][-1],
+            "observation_limit": arrays.get("observation_limit", UNLIMITED),
         }
     except (KeyError, IndexError, ValueError) as error:
         raise PolicyFileError(f"the graph is not a recurrent student's: {error}") from error
-    if any(not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
+    if any(name in arrays and not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
         raise PolicyFileError("the constants of the graph were changed: copy or export the file again")
     return weights

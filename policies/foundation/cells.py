@@ -10,7 +10,7 @@ from flax import nnx
 
 from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation.student import Policy, Student
+from haltere.policies.foundation.student import Policy, Student, near
 
 CELLS = ("gru", "liquid", "none")
 
@@ -26,6 +26,7 @@ class Liquid(NamedTuple):
       initial_hidden_state: (n,).
       output_weight: (4, n).
       output_bias: (4,).
+      observation_limit: (22,), not learned.
     Source: Hasani et al. 2022. With a constant period, rate and offset of the gate are one head.
     """
 
@@ -36,6 +37,7 @@ class Liquid(NamedTuple):
     initial_hidden_state: jax.Array
     output_weight: jax.Array
     output_bias: jax.Array
+    observation_limit: jax.Array
 
     def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `student.step`."""
@@ -59,6 +61,7 @@ class Memoryless(NamedTuple):
       initial_hidden_state: (1,), not used.
       output_weight: (4, m).
       output_bias: (4,).
+      observation_limit: (22,), not learned.
     """
 
     first_weight: jax.Array
@@ -68,6 +71,7 @@ class Memoryless(NamedTuple):
     initial_hidden_state: jax.Array
     output_weight: jax.Array
     output_bias: jax.Array
+    observation_limit: jax.Array
 
     def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `student.step`."""
@@ -96,7 +100,7 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     first, output = glorot(k[0], (size, OBSERVATION_SIZE)), small(k[2], (ACTION_SIZE, size))
     zero, still = jnp.zeros(size), jnp.zeros(ACTION_SIZE)
     if cell == "liquid":
-        return Liquid(first, zero, glorot(k[1], (3 * size, 2 * size)), jnp.zeros(3 * size), zero, output, still)
+        return Liquid(first, zero, glorot(k[1], (3 * size, 2 * size)), jnp.zeros(3 * size), zero, output, still, near())
     if cell == "none":
-        return Memoryless(first, zero, glorot(k[1], (size, size)), zero, jnp.zeros(1), output, still)
+        return Memoryless(first, zero, glorot(k[1], (size, size)), zero, jnp.zeros(1), output, still, near())
     raise ConfigError(f"cell {cell}: expected {', '.join(CELLS)}")

@@ -50,11 +50,20 @@ def launch(
     acceleration_m_s2: float,
     remember: Depth,
     hidden: int = HIDDEN_SIZE,
+    again: tuple[jax.Array, Fleet] | None = None,
 ) -> Fleet:
-    """Draws V vehicles at the start of their flight, with room for latencies up to `remember`."""
+    """Draws V vehicles at the start of their flight, with room for latencies up to `remember`.
+
+    `again`: which of V others, (V,) bool, are not to be drawn, and begin another flight as they were built.
+    """
     k = jax.random.split(key, 6)
     vehicle = sample(k[0], vehicles, population)
     line = sample_line(k[1], vehicles, population)
+    if again is not None:
+        which, fleet = again
+        vehicle, line = jax.tree.map(
+            lambda old, new: jnp.where(which, old, new), (fleet.built, fleet.line), (vehicle, line)
+        )
     return take_off(k[2:5], vehicle, line, remember, acceleration_m_s2, hidden)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from haltere.policies.contract import UNLIMITED
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation.student import Weights
 
@@ -37,4 +38,5 @@ def raptor_weights() -> Weights:
         initial_hidden_state=array(gru.initial_hidden_state),
         output_weight=array(last.weights),
         output_bias=array(last.biases).reshape(-1),
+        observation_limit=jnp.asarray(UNLIMITED),
     )

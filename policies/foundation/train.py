@@ -26,11 +26,15 @@ from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
 from haltere.policies.foundation.line import clean_line, deepest
+from haltere.policies.foundation.memory import unexplained
 from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, advance, fade
 from haltere.policies.foundation.spread import AXIS, EVERYWHERE, along, collect, mesh_for, place
+
+PROBED_EVERY = 10
+"""Control periods from one hidden state that is probed to the next, in the second half of a window."""
 
 
 class Training(NamedTuple):
@@ -58,7 +62,7 @@ class Start(NamedTuple):
 
 
 def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
-    """Mean cost over one window, and the loop at its end.
+    """Mean cost over one window, with what the stage asks of the memory, and the loop at its end.
 
     Args:
       weights: the student.
@@ -71,21 +75,24 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
     decay, limit = stage.horizon(vehicle.mass.size)
 
     @jax.checkpoint
-    def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
+    def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, tuple[jax.Array, jax.Array]]:
         loop = loop._replace(state=fade(loop.state, decay, limit))
         after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
-        return after, cost(after, loop, stage).mean()
+        return after, (cost(after, loop, stage).mean(), after.hidden)
 
-    end, costs = jax.lax.scan(tick, fleet.loop, noise)
-    return costs.mean(), end
+    end, (costs, hidden) = jax.lax.scan(tick, fleet.loop, noise)
+    loss = costs.mean()
+    if stage.memory_weight:
+        loss += stage.memory_weight * unexplained(vehicle, hidden[stage.window // 2 :: PROBED_EVERY], end.alive)
+    return loss, end
 
 
 def make_update(
-    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, draw: Callable[[jax.Array], Fleet]
+    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, draw: Callable[..., Fleet]
 ) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded.
 
-    `draw` gives as many vehicles as the recipe says, at the start of their flight.
+    `draw` gives as many vehicles as the recipe says, at the start of their flight; key and `again` as of `launch`.
     """
     optimiser = make_optimiser(recipe.clip_norm, stage)
     fleet_spec = jax.tree.map(along, jax.eval_shape(draw, jax.random.key(0)))
@@ -106,9 +113,10 @@ def make_update(
     def update(training: Training) -> tuple[Training, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
-        new = draw(keys[0])
-        share = stage.redraw or recipe.redraw
-        fresh = ~old.loop.alive | (jax.random.uniform(keys[1], (recipe.vehicles,)) < share)
+        redrawn = jax.random.uniform(keys[1], (recipe.vehicles,)) < (stage.redraw or recipe.redraw)
+        lost = ~old.loop.alive
+        new = draw(keys[0], again=(lost & ~redrawn, old) if stage.second_chances else None)
+        fresh = lost | redrawn
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         noise = jax.random.normal(keys[2], (stage.window, 18, recipe.vehicles))
         passed_s = stage.window * NATIVE_PERIOD_S
@@ -191,10 +199,11 @@ def train(
     weights: Any = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
 
     @partial(jax.jit, static_argnames=("flown", "acceleration_m_s2"))
-    def draw(key: jax.Array, flown: Population, acceleration_m_s2: float) -> Fleet:
-        return launch(
-            key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden=weights.initial_hidden_state.size
-        )
+    def draw(
+        key: jax.Array, flown: Population, acceleration_m_s2: float, again: tuple[jax.Array, Fleet] | None = None
+    ) -> Fleet:
+        hidden = weights.initial_hidden_state.size
+        return launch(key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden, again)
 
     first = recipe.stages[0]
     training = Training(

@@ -77,11 +77,12 @@ def after(case: Case, state: jax.Array) -> jax.Array:
 
 
 def guards(case: Case, state: jax.Array) -> jax.Array:
-    """Positive where this is the piece in force: no rectifier turns, and no action or rotor speed is clipped."""
+    """Positive where this is the piece in force: no rectifier turns, and no position, action or rotor is limited."""
     action, _ = _decided(case, state)
     turns = jnp.where(case.open, 1.0, -1.0) * _features(case, state)
-    rotor = state[12:16, None]
-    return jnp.concatenate([turns, 1 - action, 1 + action, rotor, 1 - rotor])[:, 0]
+    position, rotor, limit = state[:3, None], state[12:16, None], case.policy.observation_limit[:3, None]
+    near = [limit - position, limit + position]
+    return jnp.concatenate([turns, *near, 1 - action, 1 + action, rotor, 1 - rotor])[:, 0]
 
 
 PIECE = Piece(after, guards)

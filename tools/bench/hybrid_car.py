@@ -96,7 +96,7 @@ def bench_car(rows: Rows, policy: Path, planner: Path, quick: bool, seed: int, s
     table = drivers.lqr_table()
     _travel(rows, PLANNED_LQR, Descent(LQR, table), LQR, table, maps)
     status("car: learned controller with planner")
-    learned = CarPlanner(planner_file.read(planner))
+    learned = CarPlanner(planner_file.read(planner, policy.read_bytes()))
     journey = _travel(rows, OURS, learned, LEARNED, weights, maps)
     _landings(rows, weights, journey)
     step_ms = _clock(rows, OURS, learned, weights, maps)

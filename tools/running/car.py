@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +24,9 @@ MODES = ("dry", "ice")
 _AXLES_M, _TRACK_M, _WHEEL = (1.16, -1.42), 0.8, (0.3, 0.09, 0.3)
 
 
-def run(policy: HybridPolicy, file: HybridFile, number: int) -> tuple[Recording, Film]:
-    """Drives map `number` of the published ones, from 0."""
-    planner, _ = load_planner(CAR_PLANNER)
+def run(policy: HybridPolicy, file: HybridFile, number: int, planned: Path = CAR_PLANNER) -> tuple[Recording, Film]:
+    """Drives map `number` of the published ones, from 0; `planned` is the planner's file."""
+    planner, _ = load_planner(planned, file.content)
     maps = roads.published(number + 1)
     alone = roads.Roads(maps.knots[..., number:], maps.friction[..., number:])
     halves = along(alone, car_planner.AHEAD)
