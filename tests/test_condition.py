@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from haltere.policies.foundation.condition import (
-    LEAST_THRUST_TO_WEIGHT,
     Condition,
     apply,
     as_built,
@@ -57,7 +56,7 @@ def test_a_long_flight_stays_in_the_population(vehicle: Quadrotor) -> None:
     for key in jax.random.split(jax.random.key(2), 60):
         condition = step(key, condition)
         left = np.asarray(thrust_to_weight(apply(vehicle, condition)))
-        assert (left >= np.minimum(LEAST_THRUST_TO_WEIGHT, built) - 1e-4).all()
+        assert (left >= np.minimum(WORLD.least_thrust_to_weight, built) - 1e-4).all()
     charge = np.asarray(condition.charge)
     assert charge.min() >= WORLD.least_charge
     assert np.median(charge) == pytest.approx(WORLD.least_charge, abs=0.03)

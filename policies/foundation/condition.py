@@ -15,7 +15,7 @@ from haltere.policies.foundation.population import Population
 from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
 
 LEAST_THRUST_TO_WEIGHT = 1.25
-"""No change takes more than this away: below it the vehicle could not hold its height and its attitude."""
+"""With less a vehicle has little left to hold its height and its attitude at once; benches stay above it."""
 
 
 class Condition(NamedTuple):
@@ -91,10 +91,11 @@ def change(
     strength = population.gust_spread * jnp.maximum(thrust_to_weight(vehicle) - 1, 0) * vehicle.mass * GRAVITY_M_S2
     gust = jnp.where(kind == 2, strength * jax.random.normal(k[6], (3, count)), condition.gust)
 
+    least = population.least_thrust_to_weight
     # What would leave too little thrust is made milder: first the payload, then the propellers and the battery.
     spare = thrust_to_weight(apply(vehicle, Condition(jnp.ones(count), efficiency, charge, gust)))
-    payload = jnp.minimum(payload, jnp.maximum(spare / LEAST_THRUST_TO_WEIGHT, 1.0))
-    weak = thrust_to_weight(apply(vehicle, Condition(payload, efficiency, charge, gust))) < LEAST_THRUST_TO_WEIGHT
+    payload = jnp.minimum(payload, jnp.maximum(spare / least, 1.0))
+    weak = thrust_to_weight(apply(vehicle, Condition(payload, efficiency, charge, gust))) < least
     return Condition(
         payload,
         jnp.where(weak, 1.0, efficiency),

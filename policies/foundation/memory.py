@@ -10,7 +10,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.foundation.condition import LEAST_THRUST_TO_WEIGHT
 from haltere.policies.foundation.probe import full_thrust_to_weight
 from haltere.policies.foundation.spread import AXIS
 from haltere.policies.plants.quadrotor import Quadrotor
@@ -32,7 +31,7 @@ def unexplained(vehicle: Quadrotor, hidden: jax.Array, alive: jax.Array) -> jax.
       alive: (V,) bool; others do not count.
     """
     target = full_thrust_to_weight(vehicle)
-    counts = jnp.where(alive & (target >= LEAST_THRUST_TO_WEIGHT) & (target <= LARGEST_THRUST_TO_WEIGHT), 1.0, 0.0)
+    counts = jnp.where(alive & (target <= LARGEST_THRUST_TO_WEIGHT), 1.0, 0.0)
     every, size = len(hidden), hidden.shape[1] + 1
     states = jnp.concatenate([hidden, jnp.ones_like(hidden[:, :1])], 1)
 

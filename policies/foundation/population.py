@@ -77,6 +77,7 @@ class Population:
     gust_spread: float = 0.0
     sag_per_s: float = 0.0
     least_charge: float = 1.0
+    least_thrust_to_weight: float = 1.25
 
     def __post_init__(self) -> None:
         for name in ("latency_share", "velocity_latency_share"):
@@ -96,8 +97,9 @@ class Population:
                     raise ConfigError(f"{field.name} = {list(value)}: expected [low, high] with 0 <= low <= high")
             elif isinstance(value, float | int) and value < 0:
                 raise ConfigError(f"{field.name} = {value}: expected a number >= 0")
-        if self.thrust_to_weight[0] <= 1:
-            raise ConfigError(f"thrust_to_weight = {list(self.thrust_to_weight)}: below 1 nothing flies")
+        if min(self.thrust_to_weight[0], self.least_thrust_to_weight) <= 1:
+            low = f"thrust_to_weight = {list(self.thrust_to_weight)}, at least {self.least_thrust_to_weight}"
+            raise ConfigError(f"{low}: below 1 nothing flies")
 
 
 def load_population(path: str | Path) -> Population:
@@ -203,7 +205,7 @@ def sample(key: jax.Array, vehicles: int, population: Population) -> Quadrotor:
     one = jax.nn.one_hot(jax.random.randint(which, (vehicles,), 0, 4), 4, axis=0, dtype=bool)
     one = one & (jax.random.uniform(worn, (vehicles,)) < population.worn_fraction)
     efficiency = jnp.where(one, jax.random.uniform(left, (vehicles,), minval=population.worn_efficiency), efficiency)
-    efficiency = jnp.maximum(efficiency, jnp.minimum(1.25 / ratio, 1.0))
+    efficiency = jnp.maximum(efficiency, jnp.minimum(population.least_thrust_to_weight / ratio, 1.0))
     offset = population.center_of_mass_spread * arm * jax.random.normal(offset, (2, 1, vehicles))
     return Quadrotor(
         mass=mass,
