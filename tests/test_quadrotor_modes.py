@@ -75,7 +75,15 @@ def test_danger_to_come_falls_along_flights(flown: flights.Flown) -> None:
 
 def test_modes_begin_as_they_are_told() -> None:
     key = jax.random.key(5)
-    begun = jax.jit(lambda: modes.switch(key, MODE, jnp.ones(COUNT), modes.at_rest(key, COUNT, POPULATION)))()
+    policy = load_student(FOUNDATION)
+    policy = policy._replace(initial_hidden_state=policy.initial_hidden_state + 0.1)
+    hover = modes.at_rest(key, COUNT, POPULATION, policy)
+    hover = hover._replace(loop=hover.loop._replace(hidden=hover.loop.hidden + 1))
+    begun = jax.jit(lambda: modes.switch(key, MODE, jnp.ones(COUNT), hover, policy))()
+    anew = np.abs(np.asarray(begun.loop.hidden) - np.asarray(policy.initial_hidden_state)[:, None]).max(0) < 1e-6
+    let_go = np.isin(np.asarray(MODE), (modes.HOVER, modes.RECOVER))
+    assert 0 < anew.sum() < let_go.sum()
+    assert not anew[~let_go].any()
     seen, mode = np.asarray(modes.see(begun.loop)), np.asarray(MODE)
     distance, speed = np.linalg.norm(seen[:3], axis=0), np.linalg.norm(seen[12:15], axis=0)
     assert distance[mode == modes.TRANSIT].max() > 1.5

@@ -15,7 +15,7 @@ import pytest
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.export.weights import weights_from_onnx
-from haltere.policies.foundation import train
+from haltere.policies.foundation import student, train
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
 from haltere.policies.policy_file import load_policy
@@ -67,6 +67,12 @@ def test_resumes_to_the_same_result(tmp_path: Path, straight: np.ndarray, stop_a
 
 def test_seed_matters(tmp_path: Path, straight: np.ndarray) -> None:
     assert not np.array_equal(run(tmp_path, seed=1), straight)
+
+
+def test_what_is_learned_and_what_is_not(tmp_path: Path) -> None:
+    weights, _ = train.train(TINY, 0, tmp_path, lambda update, loss, line: None)
+    assert np.abs(weights.initial_hidden_state).min() > 0
+    np.testing.assert_array_equal(weights.observation_limit, student.near())
 
 
 def command(folder: Path, updates: int, *options: str) -> list[str]:

@@ -26,7 +26,7 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import course, student, teacher
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.course import Course, Report, follow
-from haltere.policies.foundation.fleet import Fleet, grounded, take_off
+from haltere.policies.foundation.fleet import Fleet, grounded, switched_on, take_off
 from haltere.policies.foundation.line import deepest
 from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.plan import DistilRecipe, TeacherRecipe
@@ -100,7 +100,7 @@ def fly(
         after = move(fleet.built, fleet.line, fleet.reference, loop, action, BOX_M)
         return after, (observation, seen, loop.alive)
 
-    end, (observations, seen, alive) = jax.lax.scan(tick, fleet.loop, noise)
+    end, (observations, seen, alive) = jax.lax.scan(tick, switched_on(fleet.loop, weights), noise)
     window, features, vehicles = seen.shape
     # All control periods of a teacher in one product: its weights are read once a window.
     labels = teacher.decide(teachers, seen.transpose(1, 2, 0).reshape(features, vehicles * window))
@@ -109,7 +109,7 @@ def fly(
 
 
 def disagreement(
-    weights: student.Weights, hidden: jax.Array, observations: jax.Array, labels: jax.Array, alive: jax.Array
+    weights: student.Weights, begin: Loop, observations: jax.Array, labels: jax.Array, alive: jax.Array
 ) -> jax.Array:
     """Sum over control periods and vehicles of the mean squared difference of the four setpoints.
 
@@ -117,7 +117,7 @@ def disagreement(
 
     Args:
       weights: the student.
-      hidden: (16, V) at the start of the window.
+      begin: the loop at the start of the window.
       observations: (window, 22, V).
       labels: (window, 4, V) in [-1, 1].
       alive: (window, V); others do not count.
@@ -128,7 +128,7 @@ def disagreement(
         action, hidden = student.step(weights, observation, hidden)
         return hidden, jnp.where(counts, ((action - label) ** 2).mean(0), 0.0).sum()
 
-    return jax.lax.scan(tick, hidden, (observations, labels, alive))[1].sum()
+    return jax.lax.scan(tick, switched_on(begin, weights).hidden, (observations, labels, alive))[1].sum()
 
 
 def make_update(
@@ -141,7 +141,7 @@ def make_update(
 
     def gradient(weights: Any, teachers: Any, fleet: Fleet, noise: jax.Array, led: jax.Array) -> Any:
         end, observations, labels, alive = fly(weights, teachers, fleet, noise, led)
-        loss, slope = jax.value_and_grad(disagreement)(weights, fleet.loop.hidden, observations, labels, alive)
+        loss, slope = jax.value_and_grad(disagreement)(weights, fleet.loop, observations, labels, alive)
         loss, slope, count = jax.lax.psum((loss, slope, alive.sum().astype(jnp.float32)), AXIS)
         return loss / count, jax.tree.map(lambda leaf: leaf / count, slope), end
 

@@ -18,6 +18,7 @@ import numpy as np
 from haltere.policies.contract import NATIVE_RATE_HZ
 from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.foundation.rollout import Loop, Reference, advance, start
+from haltere.policies.foundation.student import fresh
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState
 
 NOISE = (0.01, 0.0, 0.05, 0.05)
@@ -178,7 +179,7 @@ def roll_out(
 
     Args:
       policy: function (parameters, observation, hidden state) -> (action, hidden state).
-      parameters: the policy's weights, any pytree.
+      parameters: the policy's weights, a pytree with an `initial_hidden_state`.
       vehicle: V vehicles.
       line: latencies (of the whole at most 4 periods, of the velocity 3 more), noise, bias.
       reference: trajectory.
@@ -190,8 +191,8 @@ def roll_out(
     for step in (steps, *changes):
         if step % CHUNK:
             raise ValueError(f"{step} steps: expected a multiple of {CHUNK}")
-    nothing = jnp.zeros((parameters.initial_hidden_state.size, vehicle.mass.shape[0]))
-    loop = start(initial.state, initial.action, nothing, reference, DEPTH)
+    hidden_state = fresh(parameters, vehicle.mass.shape[0])
+    loop = start(initial.state, initial.action, hidden_state, reference, DEPTH)
     rows, hidden = [], []
     for first in range(0, steps, CHUNK):
         vehicle = changes.get(first, vehicle)

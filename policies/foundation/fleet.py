@@ -14,6 +14,7 @@ from haltere.policies.foundation.condition import Condition, as_built
 from haltere.policies.foundation.line import Depth, Line, sample_line
 from haltere.policies.foundation.population import Population, sample
 from haltere.policies.foundation.rollout import Loop, Reference, start
+from haltere.policies.foundation.student import Policy, fresh
 from haltere.policies.plants.quadrotor import Quadrotor
 
 BOX_M = 6.0
@@ -75,7 +76,7 @@ def take_off(
     acceleration_m_s2: float,
     hidden: int = HIDDEN_SIZE,
 ) -> Fleet:
-    """Puts given vehicles, as built, at the start of a flight.
+    """Puts given vehicles, as built, at the start of a flight; their hidden states are to be set by `switched_on`.
 
     Args:
       keys: three random keys.
@@ -103,6 +104,11 @@ def take_off(
         remember,
     )
     return Fleet(vehicle, as_built(vehicles), line, reference, loop)
+
+
+def switched_on(loop: Loop, policy: Policy) -> Loop:
+    """Gives those that have not flown yet the policy's initial hidden state, which can so be learned."""
+    return loop._replace(hidden=jnp.where(loop.time > 0, loop.hidden, fresh(policy, loop.time.shape[0])))
 
 
 @partial(jax.jit, static_argnames="remember")

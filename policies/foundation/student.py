@@ -130,6 +130,11 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
     return weights.decide(jnp.clip(observation, -limit, limit), hidden_state)
 
 
+def fresh(weights: Policy, vehicles: int) -> jax.Array:
+    """Hidden states (n, V) of a policy that has just been switched on."""
+    return jnp.tile(weights.initial_hidden_state[:, None], vehicles)
+
+
 def parameter_count(weights: Policy) -> int:
     """Number of trainable numbers."""
     return sum(int(leaf.size) for leaf in jax.tree.leaves(weights)) - int(weights.observation_limit.size)

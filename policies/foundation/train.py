@@ -24,7 +24,7 @@ from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.checkpoint import Progress, restore, save
 from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
-from haltere.policies.foundation.fleet import BOX_M, Fleet, launch
+from haltere.policies.foundation.fleet import BOX_M, Fleet, launch, switched_on
 from haltere.policies.foundation.line import clean_line, deepest
 from haltere.policies.foundation.memory import unexplained
 from haltere.policies.foundation.optimiser import make_optimiser
@@ -80,7 +80,7 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
         after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
         return after, (cost(after, loop, stage).mean(), after.hidden)
 
-    end, (costs, hidden) = jax.lax.scan(tick, fleet.loop, noise)
+    end, (costs, hidden) = jax.lax.scan(tick, switched_on(fleet.loop, weights), noise)
     loss = costs.mean()
     if stage.memory_weight:
         loss += stage.memory_weight * unexplained(vehicle, hidden[stage.window // 2 :: PROBED_EVERY], end.alive)

@@ -63,7 +63,7 @@ def ahead(weights: student.Policy, vehicle: Quadrotor, line: Line, loop: Loop, p
 @partial(jax.jit, static_argnames=("vehicles", "population"))
 def hovering(weights: student.Policy, key: jax.Array, vehicles: int, population: Population, line: Line) -> Flight:
     """V random vehicles in hover, with a policy that has come to know them."""
-    flight = modes.at_rest(key, vehicles, population)
+    flight = modes.at_rest(key, vehicles, population, weights)
     return flight._replace(loop=ahead(weights, flight.built, line, flight.loop, WARM * EVERY))
 
 
@@ -96,5 +96,5 @@ def flown_from(
     weights: student.Policy, key: jax.Array, flight: Flight, mode: jax.Array, reach: jax.Array, line: Line
 ) -> tuple[Flown, Flight]:
     """Begins modes (V,) in flight, and flies on; `reach` as of `switch`."""
-    flown, end = fly(weights, modes.switch(key, mode, reach, flight), line)
+    flown, end = fly(weights, modes.switch(key, mode, reach, flight, weights), line)
     return flown._replace(begun=modes.settled(flight.loop)), end

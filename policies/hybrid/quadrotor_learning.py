@@ -101,10 +101,10 @@ def rule_of(recipe: QuadrotorRecipe) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(recipe.clip_norm), optax.adam(schedule))
 
 
-def begin(recipe: QuadrotorRecipe, key: jax.Array, population: Population) -> Learning:
+def begin(recipe: QuadrotorRecipe, key: jax.Array, population: Population, policy: student.Policy) -> Learning:
     """Before the first round; the first counter-examples are vehicles at rest."""
     weights = lyapunov.draw(key)
-    bad = modes.at_rest(key, recipe.falsified, population)
+    bad = modes.at_rest(key, recipe.falsified, population, policy)
     return Learning(weights, rule_of(recipe).init(weights), bad, jnp.zeros(recipe.falsified, jnp.int32))
 
 
@@ -186,7 +186,7 @@ def round_of(
     mode = jax.random.choice(k[1], len(modes.MODES), (recipe.vehicles,), p=jnp.array(SHARES))
     # Half of them as the mode usually begins.
     reach = jnp.maximum(jax.random.uniform(k[2], (recipe.vehicles,), minval=2 - recipe.reach, maxval=recipe.reach), 1.0)
-    begun = modes.switch(k[3], mode, reach, hover)
+    begun = modes.switch(k[3], mode, reach, hover, policy)
     settled = modes.settled(hover.loop)
 
     both = jax.tree.map(lambda bad, fresh: jnp.concatenate([bad, fresh], -1), learning.bad, begun)

@@ -18,6 +18,7 @@ from haltere.policies.foundation.condition import LEAST_THRUST_TO_WEIGHT, Condit
 from haltere.policies.foundation.line import Depth
 from haltere.policies.foundation.population import Population, sample
 from haltere.policies.foundation.rollout import Loop, start
+from haltere.policies.foundation.student import Policy, fresh
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation
 
 MODES = ("hover", "transit", "recover", "payload", "rotor")
@@ -55,13 +56,12 @@ class Flight(NamedTuple):
         return apply(self.built, self.condition)
 
 
-def at_rest(key: jax.Array, vehicles: int, population: Population) -> Flight:
+def at_rest(key: jax.Array, vehicles: int, population: Population, weights: Policy) -> Flight:
     """Draws V vehicles in calm air, that hover, with a policy that has just been switched on."""
     built = sample(key, vehicles, population)
     built = built._replace(force=jnp.zeros_like(built.force))
     initial = evaluate.at_rest(built)
-    hidden = jnp.zeros((HIDDEN_SIZE, vehicles))
-    loop = start(initial.state, initial.action, hidden, evaluate.still(vehicles), DEPTH)
+    loop = start(initial.state, initial.action, fresh(weights, vehicles), evaluate.still(vehicles), DEPTH)
     return Flight(built, as_built(vehicles), loop)
 
 
@@ -102,7 +102,7 @@ def displaced(loop: Loop, by: jax.Array) -> Loop:
     return loop._replace(state=moved)
 
 
-def switch(key: jax.Array, mode: jax.Array, reach: jax.Array, flight: Flight) -> Flight:
+def switch(key: jax.Array, mode: jax.Array, reach: jax.Array, flight: Flight, weights: Policy) -> Flight:
     """Begins a mode: what happens to vehicles in flight.
 
     Args:
@@ -110,6 +110,7 @@ def switch(key: jax.Array, mode: jax.Array, reach: jax.Array, flight: Flight) ->
       mode: (V,) which.
       reach: (V,) how far, as a multiple of what is usual.
       flight: before.
+      weights: the policy's, for those in which it has just been switched on.
     """
     k = jax.random.split(key, 8)
     vehicles = mode.shape[0]
@@ -120,8 +121,8 @@ def switch(key: jax.Array, mode: jax.Array, reach: jax.Array, flight: Flight) ->
     by = [_ball(sub, reach * most) for sub, most in zip(k[:4], (distance, angle, speed, speed), strict=True)]
     loop = displaced(flight.loop, jnp.concatenate(by))
 
-    fresh = let_go & (jax.random.uniform(k[4], (vehicles,)) < FRESH_SHARE)
-    loop = loop._replace(hidden=jnp.where(fresh, 0.0, loop.hidden))
+    anew = let_go & (jax.random.uniform(k[4], (vehicles,)) < FRESH_SHARE)
+    loop = loop._replace(hidden=jnp.where(anew, fresh(weights, vehicles), loop.hidden))
 
     condition = flight.condition
     carried = 1 + jnp.minimum(reach * PAYLOAD_SPREAD, 0.9) * jax.random.uniform(k[5], (vehicles,), minval=-1)

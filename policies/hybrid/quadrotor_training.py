@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from haltere.policies.foundation import student
 from haltere.policies.foundation.population import Population
@@ -63,10 +65,10 @@ def train(
       ConfigError: the checkpoint belongs to another training.
     """
     output.mkdir(parents=True, exist_ok=True)
-    mark = float(sum(jnp.abs(leaf).sum() for leaf in jax.tree.leaves(policy)))
-    path, identity = output / CHECKPOINT, f"{recipe} {population} policy {mark:.6g} seed {seed}"
+    mark = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(policy))).hexdigest()
+    path, identity = output / CHECKPOINT, f"{recipe} {population} policy {mark} seed {seed}"
     keys = jax.random.split(jax.random.key(seed), 3)
-    learning, done, before_s = quadrotor_learning.begin(recipe, keys[0], population), 0, 0.0
+    learning, done, before_s = quadrotor_learning.begin(recipe, keys[0], population, policy), 0, 0.0
     if path.exists() and not restart:
         learning, done, before_s = checkpoint.restore(learning, identity, path)
         learning = jax.tree.map(jnp.asarray, learning)

@@ -62,7 +62,6 @@ class LimitsBench:
             after = advance(decide, vehicle, line, reference, loop, quiet, evaluate.LOST_M)
             return after, (jnp.linalg.norm(after.state.position, axis=0), after.action)
 
-        hidden = jnp.zeros((self._weights.initial_hidden_state.size, count))
-        loop = start(initial.state, initial.action, hidden, reference, evaluate.DEPTH)
+        loop = start(initial.state, initial.action, student.fresh(self._weights, count), reference, evaluate.DEPTH)
         _, (distance, actions) = jax.jit(partial(jax.lax.scan, tick, length=steps))(loop, None)
         return distance, actions

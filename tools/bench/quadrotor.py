@@ -151,7 +151,7 @@ class QuadrotorBench:
                 rows.add(f"{name}: losses that V announces {LEAD_S:g} s before", OURS, share, "%")
                 rows.add(f"{name}: V leaves the region before a loss, median", OURS, float(np.median(lead)), "s")
             if falsified and mode == modes.RECOVER:
-                begin = modes.switch(second, which, ones, hover)
+                begin = modes.switch(second, which, ones, hover, self._policy)
                 keep = np.flatnonzero(back & begun)[:512]
                 some = jax.tree.map(lambda leaf, keep=keep: leaf[..., keep], begin)
                 few = len(some.built.mass)

@@ -18,7 +18,6 @@ from haltere.fpga.golden.fixed import FRACTION_BITS
 from haltere.fpga.golden.fleet import Fleet
 from haltere.fpga.paths import IMU, LIDAR, PATHS
 from haltere.fpga.street import configure_street
-from haltere.policies.contract import HIDDEN_SIZE
 from haltere.policies.foundation import student
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
@@ -156,7 +155,7 @@ class Flights:
         state = rest.state._replace(
             position=jnp.asarray(place.T, jnp.float32), velocity=jnp.asarray(speed.T, jnp.float32)
         )
-        action, hidden = rest.action, jnp.zeros((HIDDEN_SIZE, count))
+        action, hidden = rest.action, student.fresh(self._weights, count)
         suite = Suite(blind_alley(), count, random)  # type: ignore[arg-type]
         fleet = _fleet(count)
         fleet.seed(_words(place), _words(speed))
