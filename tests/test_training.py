@@ -82,7 +82,7 @@ def command(folder: Path, updates: int, *options: str) -> list[str]:
         'population = "wide"\nvehicles = 16\nredraw = 0.125\nvalidation_vehicles = 8\ncheckpoint_every = 5\n'
         f'clip_norm = 0.5\n[[stage]]\nname = "only"\nupdates = {updates}\nwindow = 10\ngradient_decay = 0.97\n'
         "learning_rate = [3e-3, 1e-3]\nacceleration_m_s2 = 3.0\nvelocity_weight = 0.2\n"
-        "velocity_reach_m = 0.5\nmemory_weight = 0.1\nsecond_chances = true\n"
+        "second_chances = true\n"
     )
     program = [sys.executable, "-m", "haltere.tools", "train", "foundation"]
     return [*program, "--recipe", str(recipe), "--output", str(folder / "out"), *options]

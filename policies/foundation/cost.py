@@ -30,11 +30,10 @@ def cost(loop: Loop, before: Loop, stage: Stage) -> jax.Array:
         heading = jnp.sqrt(2 * heading + stage.heading_soft_rad**2) - stage.heading_soft_rad
     overshoot = jax.nn.relu(jnp.abs(loop.action) - 1.0)
     off = distance(loop.state.position - loop.target.position, stage.position_soft_m)
-    hurry = 1 + off / stage.velocity_reach_m if stage.velocity_reach_m else 1.0
     total = (
         off
         + stage.precision_weight * jnp.log1p(off / stage.position_soft_m)
-        + stage.velocity_weight * distance(loop.state.velocity - loop.target.velocity, stage.velocity_soft_m_s) / hurry
+        + stage.velocity_weight * distance(loop.state.velocity - loop.target.velocity, stage.velocity_soft_m_s)
         + 0.02 * distance(loop.state.angular_velocity, 0.5)
         + 0.1 * heading
         + stage.action_weight * jnp.log1p(distance(loop.action - before.action, 0.05) / ACTION_STEP)

@@ -5,7 +5,6 @@ Source: Eschmann et al. 2025, who read the thrust-to-weight ratio out of the hid
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,20 +12,15 @@ from haltere.policies.foundation.line import Line
 from haltere.policies.plants.quadrotor import GRAVITY_M_S2, Quadrotor
 
 
-def full_thrust_to_weight(vehicle: Quadrotor) -> jax.Array:
-    """Thrust of all rotors at full speed over the weight: (V,)."""
-    return vehicle.thrust_curve.sum((0, 1)) / (vehicle.mass * GRAVITY_M_S2)
-
-
 def traits(vehicle: Quadrotor, line: Line) -> dict[str, np.ndarray]:
     """What a probe may ask for, by name, each (V,); masses and times in logarithms.
 
     The rotors' speed in hover is that of quadratic thrust, over full speed: what a policy has to find out to hover.
     """
-    ratio = full_thrust_to_weight(vehicle)
+    thrust_to_weight = vehicle.thrust_curve.sum((0, 1)) / (vehicle.mass * GRAVITY_M_S2)
     values = {
-        "thrust-to-weight": ratio,
-        "rotors' speed in hover": ratio**-0.5,
+        "thrust-to-weight": thrust_to_weight,
+        "rotors' speed in hover": thrust_to_weight**-0.5,
         "mass (log)": jnp.log(vehicle.mass),
         "torque-to-inertia (log)": jnp.log(
             vehicle.thrust_curve.sum(0).mean(0) * jnp.hypot(vehicle.rotor_x[0], vehicle.rotor_y[0]) / vehicle.inertia[0]

@@ -41,10 +41,6 @@ class Stage:
       action_weight: cost of a change of the action.
       heading_soft_rad: below this angle the cost of a wrong heading rounds off; 0: the cost goes by the cosine, which
         lets the heading wander by degrees, and the position with it.
-      velocity_reach_m: at this distance from where it should be a velocity error costs half of what it does there, so
-        that a vehicle that is far away may hurry; 0: it costs the same everywhere.
-      memory_weight: cost of the share of the thrust-to-weight ratio's variance that no linear probe reads from the
-        hidden state; see `memory`.
       second_chances: a vehicle that was lost flies again, from another initial state, until it is drawn anew with the
         `redraw` share: those that are hard to fly fly more often.
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
@@ -68,8 +64,6 @@ class Stage:
     precision_weight: float = 0.0
     action_weight: float = 0.1
     heading_soft_rad: float = 0.0
-    velocity_reach_m: float = 0.0
-    memory_weight: float = 0.0
     second_chances: bool = False
     averaging: float = 0.0
     gradient_limit: float = 0.0
@@ -88,8 +82,6 @@ class Stage:
             ("precision_weight", 0.0, 100.0),
             ("action_weight", 0.0, 100.0),
             ("heading_soft_rad", 0.0, 3.2),
-            ("velocity_reach_m", 0.0, 100.0),
-            ("memory_weight", 0.0, 100.0),
             ("averaging", 0.0, 0.99999),
             ("gradient_limit", 0.0, 1e6),
             ("redraw", 0.0, 1.0),

@@ -26,15 +26,11 @@ from haltere.policies.foundation.condition import apply, change
 from haltere.policies.foundation.cost import cost
 from haltere.policies.foundation.fleet import BOX_M, Fleet, launch, switched_on
 from haltere.policies.foundation.line import clean_line, deepest
-from haltere.policies.foundation.memory import unexplained
 from haltere.policies.foundation.optimiser import make_optimiser
 from haltere.policies.foundation.population import Population, load_population, sample
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.policies.foundation.rollout import Loop, advance, fade
 from haltere.policies.foundation.spread import AXIS, EVERYWHERE, along, collect, mesh_for, place
-
-PROBED_EVERY = 10
-"""Control periods from one hidden state that is probed to the next, in the second half of a window."""
 
 
 class Training(NamedTuple):
@@ -62,7 +58,7 @@ class Start(NamedTuple):
 
 
 def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: Stage) -> tuple[jax.Array, Loop]:
-    """Mean cost over one window, with what the stage asks of the memory, and the loop at its end.
+    """Mean cost over one window, and the loop at its end.
 
     Args:
       weights: the student.
@@ -75,16 +71,13 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
     decay, limit = stage.horizon(vehicle.mass.size)
 
     @jax.checkpoint
-    def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, tuple[jax.Array, jax.Array]]:
+    def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, decay, limit))
         after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M)
-        return after, (cost(after, loop, stage).mean(), after.hidden)
+        return after, cost(after, loop, stage).mean()
 
-    end, (costs, hidden) = jax.lax.scan(tick, switched_on(fleet.loop, weights), noise)
-    loss = costs.mean()
-    if stage.memory_weight:
-        loss += stage.memory_weight * unexplained(vehicle, hidden[stage.window // 2 :: PROBED_EVERY], end.alive)
-    return loss, end
+    end, costs = jax.lax.scan(tick, switched_on(fleet.loop, weights), noise)
+    return costs.mean(), end
 
 
 def make_update(
