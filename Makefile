@@ -63,7 +63,7 @@ train: .venv/installed
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate \
-	  --python-version 3.11 --extra train --extra sim --extra bench --extra dev pyproject.toml -o requirements.lock
+	  --python-version 3.11 --extra train --extra sim --extra rl --extra bench --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf .venv build dist runs

@@ -43,6 +43,7 @@ EXTRAS = {
     "imageio": "sim",
     "foundation_policy": "bench",
     "casadi": "bench",
+    "brax": "rl",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -241,3 +242,41 @@ def quadrotor(
     from haltere.tools.quadrotor_training import train_quadrotor
 
     train_quadrotor(policy, population, scaled(QuadrotorRecipe(), scale), seed, output, restart)
+
+
+class System(str, Enum):
+    """Hybrid systems that reinforcement learning is tried on."""
+
+    CAR = "car"
+    POGOBOT = "pogobot"
+    WALKER = "walker"
+
+
+class Algorithm(str, Enum):
+    """Of reinforcement learning."""
+
+    PPO = "ppo"
+    SAC = "sac"
+
+
+@train.command()
+def baseline(
+    system: Annotated[System, typer.Argument(help="Which system.")],
+    algorithm: Annotated[Algorithm, typer.Option(help="Proximal policy optimisation, or soft actor-critic.")],
+    output: Annotated[Path, typer.Option(help="Folder for the file and the learning curve.")] = Path("runs/baselines"),
+    seed: Annotated[int, typer.Option(help="Of weights, episodes and noise.", min=0)] = 0,
+    scale: Annotated[
+        float,
+        typer.Option(help="Multiply the number of steps: 0.01 shows that it runs.", min=1e-4, max=100),
+    ] = 1.0,
+) -> None:
+    """Train a rival of the hybrid controllers by reinforcement learning, with brax (ten minutes on two cores).
+
+    Leaves SYSTEM_ALGORITHM.npz and curve.csv in the folder; `haltere bench hybrid --baselines FOLDER` compares them.
+    The same seed on as many cores gives the same policy.
+    """
+    use_every_core()
+    from haltere.tools.baseline_training import train_baseline
+
+    path = train_baseline(system.value, algorithm.value, scale, seed, output)
+    Console().print(f"wrote {path}")

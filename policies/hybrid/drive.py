@@ -26,7 +26,7 @@ HALF_S = 1.0
 LQR_LIMIT = 8.0
 
 Law = Callable[[Any, jax.Array, Road], jax.Array]
-"""(parameters, errors (7, V), road) -> action (2, V)."""
+"""(parameters, errors (7, V), what is left of the road piece) -> action (2, V)."""
 
 
 class Trace(NamedTuple):
@@ -138,7 +138,8 @@ def follow(
 
     def tick(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         index, error, rows = carry
-        after = jnp.where(index < steps, car.step(road, error, law(gains, error, road)), error)
+        left = car.at(road, car.PERIOD_S * index)
+        after = jnp.where(index < steps, car.step(road, error, law(gains, error, left)), error)
         return index + 1, after, rows.at[index + 1].set(after)
 
     rows = jnp.zeros((longest + 1, *begin.shape)).at[0].set(begin)

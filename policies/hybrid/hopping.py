@@ -142,8 +142,7 @@ def hop_through(law: Law, state: jax.Array, where: Lanes, hops: int = HOPS) -> R
       where: the corridors.
       hops: at most.
     """
-    none = jnp.zeros(state.shape[-1])
-    begin = Run(state, none > 0, none, none, state[0], none, none)
+    begin = _begin(state)
 
     def going(carry: tuple[jax.Array, Run]) -> jax.Array:
         return (carry[0] < hops) & ~carry[1].done.all()
@@ -156,6 +155,17 @@ def hop_through(law: Law, state: jax.Array, where: Lanes, hops: int = HOPS) -> R
         return count + 1, _hop(run, law(run.state, here, ahead), where)
 
     return jax.lax.while_loop(going, one, (jnp.zeros((), jnp.int32), begin))[1]
+
+
+def _begin(state: jax.Array) -> Run:
+    """Before the first hop, from states (5, V)."""
+    none = jnp.zeros(state.shape[-1])
+    return Run(state, none > 0, none, none, state[0], none, none)
+
+
+def hop_once(state: jax.Array, action: jax.Array, where: Lanes) -> Run:
+    """One hop from apexes (5, V), world, with actions (2, V): done are those that fell, or came to the end."""
+    return _hop(_begin(state), action, where)
 
 
 def move(mode: jax.Array, state: jax.Array, action: jax.Array, where: Lanes) -> tuple[jax.Array, jax.Array]:

@@ -22,3 +22,5 @@ GATE_ATTENTION = FOUNDATION.with_name("gate_attention.onnx")
 """The same from the last second."""
 GATE_LOSS = FOUNDATION.with_name("gate_loss.onnx")
 """The position error to be expected with each subset of the paths."""
+BASELINES = FOUNDATION.with_name("baselines")
+"""Folder of policies by reinforcement learning, to compare with: SYSTEM_ALGORITHM.npz."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, FOUNDATION, POGOBOT, QUADROTOR, WALKER
+from haltere.policies.zoo.shipped import BASELINES, CAR, CAR_PLANNER, FOUNDATION, POGOBOT, QUADROTOR, WALKER
 from haltere.tools.bench.run import run_bench
 from haltere.tools.cores import use_every_core
 
@@ -170,11 +170,13 @@ def hybrid(
     pogobot: Annotated[Path, typer.Option(help="The pogobot's file (.onnx).")] = POGOBOT,
     walker: Annotated[Path, typer.Option(help="The walker's file (.onnx).")] = WALKER,
     car_planner: Annotated[Path, typer.Option(help="The file of the car's planner (.onnx).")] = CAR_PLANNER,
+    baselines: Annotated[Path, typer.Option(help="Folder of `haltere train baseline`'s files (.npz).")] = BASELINES,
 ) -> None:
     """Hybrid systems: car on icy roads, pogobot and walker, beside published numbers, baselines, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    run_bench("hybrid", HybridBench(policy, pogobot, walker, car_planner), quick, seed, check, record, None)
+    bench = HybridBench(policy, pogobot, walker, car_planner, baselines)
+    run_bench("hybrid", bench, quick, seed, check, record, None)
 
 
 @bench.command()

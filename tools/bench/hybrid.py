@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from haltere.policies.zoo.shipped import CAR, CAR_PLANNER, POGOBOT, WALKER
+from haltere.policies.zoo.shipped import BASELINES, CAR, CAR_PLANNER, POGOBOT, WALKER
 from haltere.tools.bench.hybrid_car import bench_car
 from haltere.tools.bench.hybrid_pogobot import bench_pogobot
 from haltere.tools.bench.hybrid_walker import bench_walker
@@ -13,17 +13,23 @@ from haltere.tools.bench.table import Rows
 
 
 class HybridBench:
-    """The bench; `car`, `pogobot`, `walker` and `car_planner` are the learned files."""
+    """The bench; `car`, `pogobot`, `walker` and `car_planner` are the learned files, `baselines` a folder of rivals."""
 
     def __init__(
-        self, car: Path = CAR, pogobot: Path = POGOBOT, walker: Path = WALKER, car_planner: Path = CAR_PLANNER
+        self,
+        car: Path = CAR,
+        pogobot: Path = POGOBOT,
+        walker: Path = WALKER,
+        car_planner: Path = CAR_PLANNER,
+        baselines: Path = BASELINES,
     ) -> None:
         self._car, self._pogobot, self._walker, self._car_planner = car, pogobot, walker, car_planner
+        self._baselines = baselines
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
         rows = Rows()
-        bench_car(rows, self._car, self._car_planner, quick, seed, status)
-        bench_pogobot(rows, self._pogobot, quick, seed, status)
-        bench_walker(rows, self._walker, quick, seed, status)
+        bench_car(rows, self._car, self._car_planner, self._baselines, quick, seed, status)
+        bench_pogobot(rows, self._pogobot, self._baselines, quick, seed, status)
+        bench_walker(rows, self._walker, self._baselines, quick, seed, status)
         return rows

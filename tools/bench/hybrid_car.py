@@ -14,15 +14,18 @@ import numpy as np
 
 from haltere.policies.export import hybrid_file, planner_file
 from haltere.policies.hybrid import car_clf, car_mode, drive, drivers, lyapunov, region_of_attraction, roads
+from haltere.policies.hybrid.baselines import car_environment
 from haltere.policies.hybrid.car_planner import CarPlanner
 from haltere.policies.hybrid.drive import Trace
 from haltere.policies.hybrid.drivers import LEARNED, LQR
 from haltere.policies.hybrid.journey import Journey, Planner, travel
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
+from haltere.policies.hybrid.network import Network
 from haltere.policies.hybrid.road_planner import Descent, Driver
 from haltere.policies.hybrid.roads import Roads
 from haltere.policies.plants.car import Road
+from haltere.tools.bench.rivals import rivals
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER = "Haltere", "Haltere, no planner"
@@ -63,13 +66,16 @@ FASTER = 50.0
 STEP = "car: time per control step, planner and simulation"
 
 
-def bench_car(rows: Rows, policy: Path, planner: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
+def bench_car(
+    rows: Rows, policy: Path, planner: Path, baselines: Path, quick: bool, seed: int, status: Callable[[str], None]
+) -> None:
     """Adds the car's rows.
 
     Args:
       rows: to add to.
       policy: the car's file.
       planner: the file of its planner.
+      baselines: folder of policies by reinforcement learning.
       quick: fewer samples, no ablation of the speeds' bounds, and no predictive control.
       seed: of samples in the level set.
       status: told what is being done.
@@ -92,6 +98,11 @@ def bench_car(rows: Rows, policy: Path, planner: Path, quick: bool, seed: int, s
     for who, law, parameters in fixed:
         trace = jax.jit(partial(drive.drive, law=law, steps=100))(plan, gains=parameters)
         _measure(rows, who, trace, maps, every_second)
+    for who, network in rivals(baselines, "car", car_environment.OBSERVATION_SIZE, status):
+        guided = car_environment.guide(network, plan)
+        trace = jax.jit(partial(drive.drive, law=car_environment.law, steps=100))(plan, gains=guided)
+        _measure(rows, who, trace, maps, every_second)
+        _clock_fixed(rows, who, plan, network)
     status("car: LQR with planner")
     table = drivers.lqr_table()
     _travel(rows, PLANNED_LQR, Descent(LQR, table), LQR, table, maps)
@@ -134,6 +145,20 @@ def _clock(rows: Rows, who: str, planner: Planner, parameters: Any, maps: Roads)
     step_ms = 1e3 * float(np.median(taken)) / (journey.duration_s.sum() / car_mode.DOMAIN.period_s)
     rows.add(STEP, who, float(step_ms), "ms")
     return float(step_ms)
+
+
+def _clock_fixed(rows: Rows, who: str, plan: Road, weights: Network) -> None:
+    """Adds the time per control step, ms, of one car alone under a policy, once all is compiled."""
+    alone: Road = jax.tree.map(lambda leaf: leaf[..., :1], plan)
+    guided = car_environment.guide(weights, alone)
+    go = jax.jit(partial(drive.drive, law=car_environment.law, steps=100))
+    go(alone, gains=guided).error.block_until_ready()
+    taken = []
+    for _ in range(CLOCKED):
+        begun = time.monotonic()
+        go(alone, gains=guided).error.block_until_ready()
+        taken.append(time.monotonic() - begun)
+    rows.add(STEP, who, 1e3 * float(np.median(taken)) / (100 * len(plan.speed)), "ms")
 
 
 def _predictive(rows: Rows, plan: Road, maps: Roads) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,11 @@ import numpy as np
 from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid import corridors, deadbeat, hop_planner, hopping, pogobot_mode
 from haltere.policies.hybrid import region_of_attraction as region
+from haltere.policies.hybrid.baselines import pogobot_environment
 from haltere.policies.hybrid.hopping import Lanes, Law
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
+from haltere.tools.bench.rivals import rivals
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER, NEWTON = "Haltere", "Haltere, no planner", "One-hop MPC (Newton)"
@@ -45,12 +48,15 @@ PUBLISHED = {
 }
 
 
-def bench_pogobot(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
+def bench_pogobot(
+    rows: Rows, policy: Path, baselines: Path, quick: bool, seed: int, status: Callable[[str], None]
+) -> None:
     """Adds the pogobot's rows.
 
     Args:
       rows: to add to.
       policy: the pogobot's file.
+      baselines: folder of policies by reinforcement learning.
       quick: fewer samples in the level set.
       seed: of these samples, and of the planner's draws.
       status: told what is being done.
@@ -64,6 +70,10 @@ def bench_pogobot(rows: Rows, policy: Path, quick: bool, seed: int, status: Call
         rows.add("pogobot: samples in collision", who, numbers.collision, "%")
     laws: tuple[tuple[str, Callable[[Lanes], Law]], ...] = (
         (NEWTON, lambda _: deadbeat.law),
+        *(
+            (who, partial(pogobot_environment.law, network))
+            for who, network in rivals(baselines, "pogobot", pogobot_environment.OBSERVATION_SIZE, status)
+        ),
         (NO_PLANNER, lambda _: hop_planner.unplanned(weights)),
         (OURS, lambda lanes: hop_planner.law(weights, lanes, hop_planner.Outlook(seed=seed))),
     )

@@ -14,10 +14,12 @@ import numpy as np
 from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid import clf_qp, stride_planner, walk, walker_mode
 from haltere.policies.hybrid import region_of_attraction as region
+from haltere.policies.hybrid.baselines import walker_environment
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
 from haltere.policies.hybrid.walk import Law, Plan, Task, Walk
 from haltere.policies.plants.walker import Gait, tick
+from haltere.tools.bench.rivals import rivals
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER, QP = "Haltere", "Haltere, no planner", "CLF-QP"
@@ -54,12 +56,15 @@ TASKS = ("same gait", "many gaits")
 ASKED = (Numbers(1.2, 27.0, 27.0), Numbers(0.9, 15.0, 15.0))
 
 
-def bench_walker(rows: Rows, policy: Path, quick: bool, seed: int, status: Callable[[str], None]) -> None:
+def bench_walker(
+    rows: Rows, policy: Path, baselines: Path, quick: bool, seed: int, status: Callable[[str], None]
+) -> None:
     """Adds the walker's rows.
 
     Args:
       rows: to add to.
       policy: the walker's file; where there is none, only baselines are measured.
+      baselines: folder of policies by reinforcement learning.
       quick: fewer starts of the second task, and fewer samples in the level set.
       seed: of these samples.
       status: told what is being done.
@@ -71,10 +76,14 @@ def bench_walker(rows: Rows, policy: Path, quick: bool, seed: int, status: Calla
                     rows.add(f"walker, {name}: {measure}", who, value, unit)
     weights = hybrid_file.read(policy, walker_mode) if policy.exists() else None
     samples = QUICK_SAMPLES if quick else SAMPLES
+    learned = rivals(baselines, "walker", walker_environment.OBSERVATION_SIZE, status)
     tasks = (walk.same_gait(samples[0]), walk.many_gaits(samples[1]))
     for index, task in enumerate(tasks):
         status(f"walker, {TASKS[index]}: {QP}")
         _measure(rows, QP, index, task, _walk(clf_qp.law, None, task))
+        for who, network in learned:
+            status(f"walker, {TASKS[index]}: {who}")
+            _measure(rows, who, index, task, _walk(walker_environment.law(network), None, task))
         if weights is not None:
             status(f"walker, {TASKS[index]}: {NO_PLANNER}")
             _measure(rows, NO_PLANNER, index, task, _walk(stride_planner.law, stride_planner.unplanned(weights), task))
@@ -85,6 +94,8 @@ def bench_walker(rows: Rows, policy: Path, quick: bool, seed: int, status: Calla
             inside = 100 * float((np.asarray(planned.plans.excess) == 0)[begun].mean())
             rows.add(f"walker, {TASKS[index]}: strides that begin in the region of attraction", OURS, inside, "%")
     _clock(rows, QP, clf_qp.law, None, tasks[0])
+    for who, network in learned:
+        _clock(rows, who, walker_environment.law(network), None, tasks[0])
     if weights is None:
         status(f"walker: {policy} is not there; make it with `haltere train walker`")
         return
