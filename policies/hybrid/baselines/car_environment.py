@@ -2,8 +2,8 @@
 
 The reward is minus the norm of the seven errors, and the bounds of the actions are 12 rad/s and 12 m/s^2, as in the
 published environment; there, a car with an error above one gains by leaving its lane, since that ends the episode.
-Here leaving costs what three seconds with an error of one do. The policy sees the reference now and those of the
-three half pieces ahead, of which the published environment shows one.
+Here leaving costs what the largest error that is counted costs in a second, and so never pays. The policy sees the
+reference now and those of the three half pieces ahead, of which the published environment shows one.
 
 Source: the environment of the published code of Meng & Fan 2023 (`nn_roa_planner`).
 """
@@ -29,8 +29,8 @@ LIMIT = (12.0, 12.0)
 LONGEST = 500
 STEPS = round(drive.HALF_S / car.PERIOD_S)
 """Periods for each half piece."""
-FAILED = 300.0
 LARGEST_ERROR = 30.0
+FAILED = 100 * LARGEST_ERROR
 MAPS = 1024
 FROM_START = 0.25
 """Share of the episodes that begin as the published journeys do."""

@@ -30,8 +30,8 @@ from haltere.policies.hybrid.baselines.recipe import Recipe
 from haltere.policies.hybrid.network import Layer, Network
 
 POLICY_LAYERS, CRITIC_LAYERS = (128, 128), (128, 128)
-EVALUATIONS = 20
-EVALUATED = 512
+EVALUATIONS = 15
+EVALUATED = 256
 """Episodes of an evaluation."""
 
 Report = Callable[[int, int, float], None]

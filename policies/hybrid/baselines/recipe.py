@@ -31,12 +31,12 @@ class Recipe:
     discount: float
     reward_scale: float
     rate: float = 3e-4
-    batch: int = 1024
+    batch: int = 256
     unroll: int = 20
     minibatches: int = 8
     epochs: int = 4
     entropy: float = 1e-3
-    gradients: int = 8
+    gradients: int = 32
     replay: int = 1_000_000
 
     def scaled(self, factor: float) -> Recipe:
@@ -45,11 +45,11 @@ class Recipe:
 
 
 RECIPES = {
-    ("car", "ppo"): Recipe("ppo", steps=10_000_000, environments=1024, discount=0.99, reward_scale=0.01),
-    ("car", "sac"): Recipe("sac", steps=2_000_000, environments=128, discount=0.99, reward_scale=0.01, batch=256),
-    ("pogobot", "ppo"): Recipe("ppo", steps=1_000_000, environments=512, discount=0.95, reward_scale=0.1),
-    ("pogobot", "sac"): Recipe("sac", steps=500_000, environments=128, discount=0.95, reward_scale=0.1, batch=256),
-    ("walker", "ppo"): Recipe("ppo", steps=10_000_000, environments=1024, discount=0.99, reward_scale=0.01),
-    ("walker", "sac"): Recipe("sac", steps=2_000_000, environments=128, discount=0.99, reward_scale=0.01, batch=256),
+    ("car", "ppo"): Recipe("ppo", steps=40_000_000, environments=1024, discount=0.99, reward_scale=0.003),
+    ("car", "sac"): Recipe("sac", steps=600_000, environments=64, discount=0.99, reward_scale=0.003),
+    ("pogobot", "ppo"): Recipe("ppo", steps=8_000_000, environments=2048, discount=0.95, reward_scale=0.1, unroll=10),
+    ("pogobot", "sac"): Recipe("sac", steps=600_000, environments=128, discount=0.95, reward_scale=0.1, gradients=64),
+    ("walker", "ppo"): Recipe("ppo", steps=40_000_000, environments=1024, discount=0.99, reward_scale=0.01),
+    ("walker", "sac"): Recipe("sac", steps=600_000, environments=64, discount=0.99, reward_scale=0.01),
 }
 """By system and algorithm; each takes some ten minutes on two cores."""

@@ -1,9 +1,10 @@
 """The walker for reinforcement learning: from random gaits to random gaits.
 
-As in the published environment, an impact is rewarded by how near its angle is to the gait's, and an angle outside its
-range is punished and ends the episode. The distance from the gait is counted where the measure counts it, just after
-the impact, and an angle that the measure takes for the gait's is worth half as much again. The policy sees the state
-and the gait's angle, and sets the torque at every period.
+As in the published environment, an impact is paid, the more the nearer its angle is to the gait's, and an angle outside
+its range is punished and ends the episode; the distance from the gait costs where the measure counts it, just after the
+impact. There, an episode goes on when the gait is reached, which pays for many short strides. Here it ends, as in the
+benchmark, with a reward that no number of strides is worth. The policy sees the state and the gait's angle, and sets
+the torque at every period.
 
 Source: the environment of the published code of Meng & Fan 2023 (`nn_roa_planner`).
 """
@@ -26,8 +27,9 @@ from haltere.policies.plants.walker import LARGEST_TORQUE_N_M, Gait, tick
 OBSERVATION_SIZE = 5
 LIMIT = (LARGEST_TORQUE_N_M,)
 LONGEST = 400
-IMPACT, REACHED, INVALID = 100.0, 50.0, 100.0
-DISTANCE_WEIGHT = 20.0
+IMPACT, REACHED, INVALID = 50.0, 200.0, 100.0
+DISTANCE_WEIGHT = 10.0
+LARGEST_DISTANCE = 5.0
 SOURCES, TARGETS = (0.5, 11.5), (0.5, 14.5)
 """Rows of the table of gaits, between which the episodes' are drawn."""
 
@@ -93,7 +95,7 @@ class WalkerEnvironment:
         order = np.argsort(POST_IMPACT[:, 0])
         wanted = jnp.stack([jnp.interp(state.angle, POST_IMPACT[order, 0], row) for row in POST_IMPACT[order].T])
         near = IMPACT * jnp.maximum(1 - jnp.abs(after[0] - state.angle) / state.angle, -1.0)
-        away = DISTANCE_WEIGHT * jnp.minimum(jnp.sqrt(((after - wanted) ** 2).sum(0)), 5.0)
-        near += REACHED * (jnp.abs(after[0] - state.angle) < walk.REACHED_RAD)
-        reward = jnp.where(impact, near - away, 0.0) - jnp.where(valid, 0.0, INVALID)
-        return Walking(after, state.angle), reward, ~valid
+        away = DISTANCE_WEIGHT * jnp.minimum(jnp.sqrt(((after - wanted) ** 2).sum(0)), LARGEST_DISTANCE)
+        reached = impact & valid & (jnp.abs(after[0] - state.angle) < walk.REACHED_RAD)
+        reward = jnp.where(impact, near - away, 0.0) + REACHED * reached - jnp.where(valid, 0.0, INVALID)
+        return Walking(after, state.angle), reward, reached | ~valid
