@@ -13,7 +13,7 @@ from haltere.tools.hybrid_training import card_of, watched
 
 
 def train_baseline(system: str, algorithm: str, scale: float, seed: int, output: Path) -> Path:
-    """Trains, and writes `SYSTEM_ALGORITHM.npz` and `curve.csv` into the folder.
+    """Trains, and writes `SYSTEM_ALGORITHM.npz` into the folder, and `curve.csv` into one of that name in it.
 
     Args:
       system: car, pogobot or walker.
@@ -31,7 +31,7 @@ def train_baseline(system: str, algorithm: str, scale: float, seed: int, output:
 
         return learning.learn(ENVIRONMENTS[system](), recipe, seed, progress)
 
-    outcome = watched(name, seed, output, True, work)
+    outcome = watched(name, seed, output / name, True, work)
     card = {
         **card_of(name, seed, recipe),
         "training_s": outcome.curve[-1].seconds,

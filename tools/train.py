@@ -272,10 +272,11 @@ def baseline(
 ) -> None:
     """Train a rival of the hybrid controllers by reinforcement learning, with brax (ten minutes on two cores).
 
-    Leaves SYSTEM_ALGORITHM.npz and curve.csv in the folder; `haltere bench hybrid --baselines FOLDER` compares them.
-    The same seed on as many cores gives the same policy.
+    Leaves SYSTEM_ALGORITHM.npz and SYSTEM_ALGORITHM/curve.csv in the folder, which `haltere bench hybrid --baselines`
+    takes. The same seed on as many cores gives the same policy; SAC, whose batches are small, trains on one.
     """
-    use_every_core()
+    if algorithm is Algorithm.PPO:
+        use_every_core()
     from haltere.tools.baseline_training import train_baseline
 
     path = train_baseline(system.value, algorithm.value, scale, seed, output)
