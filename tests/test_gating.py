@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from haltere.fpga.energy import CONSTANTS, load_constants
+from haltere.fpga.gate import Orders, View
 from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of, subset_of
-from haltere.fpga.paths import FLOW, LIDAR, PATHS
+from haltere.fpga.paths import FLOW, GPS, IMU, LIDAR, PATHS, RADAR
 from haltere.fpga.power import subset_energy, subset_power_w
 from haltere.fpga.street import STREET_BURST_DUTY, STREET_SENSORS
+from haltere.fpga.waking import timely
 from haltere.policies.errors import ConfigError
 from haltere.sim.trajectory import make_trajectory
 from haltere.tools.flight.plan import FlightPlan, fly_plan
@@ -75,6 +77,41 @@ def test_the_policy_flies_on_the_estimate_and_the_gate_sees_the_weather() -> Non
     assert not log.awake[late][..., FLOW].any()
     assert log.running[late][..., LIDAR].mean() == pytest.approx(STREET_BURST_DUTY, abs=0.05)
     assert log.running[log.time_s < 1.5][..., LIDAR].min() == 1
+
+
+def test_a_path_sleeps_until_its_sensor_is_about_to_speak() -> None:
+    gate, force, nothing = np.ones((2, 5), np.bool_), np.zeros((2, 5), np.bool_), np.zeros((2, 5), np.bool_)
+    force[1, GPS] = True
+    awake = np.ones((2, 5), np.bool_)
+    awake[:, FLOW:] = False
+    quiet_s = np.zeros(5)
+    early = timely(Orders(gate, nothing, force), awake, quiet_s)
+    np.testing.assert_array_equal(early.gate, [[True, True, True, False, True]] * 2)
+    assert not early.force.any()
+    quiet_s[GPS] = 0.06
+    due = timely(Orders(gate, nothing, force), awake, quiet_s)
+    assert due.gate.all()
+    assert due.force[1, GPS]
+    awake[:, GPS], quiet_s[GPS] = True, 0.0
+    assert timely(Orders(gate, nothing, force), awake, quiet_s).gate.all()
+
+
+class Alternating:
+    """Everything on and almost nothing, in turns."""
+
+    def decide(self, view: View) -> Orders:
+        """See `Gate.decide`."""
+        gate = np.ones(view.awake.shape, np.bool_)
+        gate[:, IMU + 1 :] = round(view.time_s / 0.05) // 7 % 2 == 0
+        return Orders(gate, np.zeros_like(gate), np.zeros_like(gate))
+
+
+def test_every_path_is_valid_soon_after_its_clock_starts() -> None:
+    log = the_flights().fly(scenarios([(0,)], (3.0,), 0), Alternating())
+    for path, longest_s in ((FLOW, 0.02), (LIDAR, 0.04), (GPS, 0.05), (RADAR, 0.05)):
+        waking_s = log.waking_s[path][:, 1]
+        assert len(waking_s) >= 3
+        assert waking_s.max() <= longest_s + 1e-9, PATHS[path].name
 
 
 def test_faults_are_survived_and_counted() -> None:

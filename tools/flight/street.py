@@ -12,7 +12,7 @@ import numpy.typing as npt
 from haltere.fpga.device import Device
 from haltere.fpga.energy import CONSTANTS, Energy, PathUse, estimate, load_constants
 from haltere.fpga.features import DECISION_RATE_HZ
-from haltere.fpga.gate import ByContext, Gate, View
+from haltere.fpga.gate import ByContext, Gate, Orders, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS, signed
 from haltere.fpga.objective import Objective, paths_of
@@ -22,6 +22,7 @@ from haltere.fpga.quantise import Network, load
 from haltere.fpga.recognition import read_gate
 from haltere.fpga.registers import offset
 from haltere.fpga.street import STREET_SENSORS, configure_street
+from haltere.fpga.waking import timely
 from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import GATE_PERCEPTRON
 from haltere.sim.senses.camera import FlowCamera, StreetScene
@@ -187,6 +188,8 @@ class StreetSenses:
         self._camera = FlowCamera(self._scene, self._random)
         self._last: State | None = None
         self._periods, self._powered_s, self._heard, self._speed = 0, 1e9, Heard(1), np.zeros(1)
+        self._orders: Orders | None = None
+        self._quiet_s = np.full(len(PATHS), np.inf)
         self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)))
         self.log = GatingLog()
 
@@ -222,7 +225,8 @@ class StreetSenses:
         self._device.advance(1)
 
     def _awake(self) -> npt.NDArray[np.bool_]:
-        return np.array([self._device.read(offset("STATUS")) >> path & 1 for path in range(len(PATHS))], np.bool_)
+        status = self._device.read(offset("STATUS"))
+        return np.array([status >> path & 1 for path in range(len(PATHS))], np.bool_)
 
     def _advance(self, state: State, last: State) -> None:
         period_s = state.time_s - last.time_s
@@ -235,18 +239,29 @@ class StreetSenses:
         rates = self._camera.rates(state.position_world_m, conditions)
         codes = self._suite.measure(truth, conditions, rates)
         self._periods += 1
-        self._powered_s = self._powered_s + PERIOD_S if self._awake()[LIDAR] else 0.0
-        measures = self._powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
-        self._readings = self._heard.hear(self._suite.readings, np.array([measures]))
         self._device.write(offset("HEARTBEAT"), 1)
+        self._order()
+        self._quiet_s += PERIOD_S
         for tick in range(codes["imu"].shape[1]):
             self._device.push(IMU, codes["imu"][0, tick].tolist())
             # At the period's end, so that a sample is as old then as its sensor's delay says.
             if tick == codes["imu"].shape[1] - 1:
+                measures = self._powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+                self._readings = self._heard.hear(self._suite.readings, np.array([measures]))
                 for name, sample in codes.items():
+                    if name != "imu":
+                        self._quiet_s[_NAMES[name]] = 0.0
                     if name != "imu" and (name != "lidar" or measures):
                         self._device.push(_NAMES[name], sample[0].tolist())
             self._device.advance(1)
+            self._powered_s = self._powered_s + 1 / TICK_RATE_HZ if self._awake()[LIDAR] else 0.0
+
+    def _order(self) -> None:
+        if self._orders is None:
+            return
+        asked = timely(self._orders, self._awake()[None], self._quiet_s)
+        for name, flags in (("BURST", asked.burst), ("GATE", asked.gate), ("FORCE", asked.force)):
+            self._device.write(offset(name), _mask(flags[0]))
 
     def _decide(self, state: State, position: Array, velocity: Array) -> None:
         device, awake = self._device, self._awake()
@@ -261,8 +276,7 @@ class StreetSenses:
         view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats, age)
         orders = self._gate.decide(view)
         if self._gated:
-            for name, flags in (("BURST", orders.burst), ("GATE", orders.gate), ("FORCE", orders.force)):
-                device.write(offset(name), _mask(flags[0]))
+            self._orders = orders
         self._record(state, position, awake, bool(orders.force[0, 1:].any()))
 
     def _record(self, state: State, position: Array, awake: npt.NDArray[np.bool_], forced: bool) -> None:

@@ -16,8 +16,9 @@ from haltere.fpga.gate import Orders, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS
 from haltere.fpga.golden.fleet import Fleet
-from haltere.fpga.paths import IMU, LIDAR, PATHS
+from haltere.fpga.paths import IMU, LIDAR, PATHS, TICK_RATE_HZ
 from haltere.fpga.street import configure_street
+from haltere.fpga.waking import timely
 from haltere.policies.foundation import student
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
@@ -35,6 +36,7 @@ Flags = npt.NDArray[np.bool_]
 EVERY = round(1 / (DECISION_RATE_HZ * PERIOD_S))
 """Control periods between decisions."""
 TICKS = 5
+TICK_S = 1 / TICK_RATE_HZ
 ATTITUDE_NOISE_RAD, SPIN_NOISE_RAD_S = 0.002, 0.01
 HASTE_TIME_S = 0.5
 SETTLE_S = 1.0
@@ -161,7 +163,8 @@ class Flights:
         fleet.seed(_words(place), _words(speed))
         pace, angle_s = np.ones(count), np.zeros(count)
         crashed_s, quick = np.full(count, np.inf), np.zeros(count)
-        powered_s, heard = np.full(count, 1e9), Heard(count)
+        powered_s, heard, quiet_s = np.full(count, 1e9), Heard(count), np.full(len(PATHS), np.inf)
+        orders = Orders(fleet.gate, fleet.burst, fleet.force)
         ran = np.zeros((count, len(PATHS)), np.int64)
         asleep, since_s = np.zeros((count, len(PATHS)), np.bool_), np.full((count, len(PATHS)), np.nan)
         waking: list[list[Array]] = [[] for _ in PATHS]
@@ -180,23 +183,30 @@ class Flights:
             velocity = np.asarray(state.velocity, np.float64).T
             truth = Truth(position, velocity, (velocity - before) / PERIOD_S * alive[:, None])
             codes = suite.measure(truth, conditions)
-            powered_s = np.where(fleet.awake[:, LIDAR], powered_s + PERIOD_S, 0.0)
-            scanning = powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
-            readings = heard.hear(suite.readings, scanning)
             healthy = None if faults is None else ~faults.have(DRIVER, time_s)
             fleet.heartbeat(healthy)
+            timed = timely(orders, fleet.awake, quiet_s)
+            fleet.gate, fleet.burst, fleet.force = (
+                new.copy() if healthy is None else np.where(healthy[:, None], new, old)
+                for new, old in zip(timed, (fleet.gate, fleet.burst, fleet.force), strict=True)
+            )
+            quiet_s += PERIOD_S
             for tick in range(TICKS):
                 fleet.push(IMU, codes["imu"][:, tick])
                 # At the period's end, so that a sample is as old then as its sensor's delay says.
                 if tick == TICKS - 1:
+                    scanning = powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+                    readings = heard.hear(suite.readings, scanning)
                     for name, sample in codes.items():
                         if name != "imu":
+                            quiet_s[_NAMES[name]] = 0.0
                             got = sample if faults is None else faults.spoil(time_s, name, sample)
                             fleet.push(_NAMES[name], got, scanning if name == "lidar" else None)
                         if name == "lidar" and faults is not None:
                             for _ in range(COPIES):
                                 fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
                 fleet.advance()
+                powered_s = np.where(fleet.awake[:, LIDAR], powered_s + TICK_S, 0.0)
             since_s = np.where(fleet.awake & asleep, 0.0, np.where(fleet.awake, since_s, np.nan)) + PERIOD_S
             asleep = ~fleet.awake
             valid = np.stack([path.valid for path in fleet.paths], axis=-1) & np.isfinite(since_s)
@@ -228,12 +238,13 @@ class Flights:
                     repeats=np.stack([path.repeats for path in fleet.paths], axis=-1),
                     age_ticks=np.stack([path.age for path in fleet.paths], axis=-1),
                 )
-                orders = decider.decide(view)
-                gate, burst, force = (
-                    new if healthy is None else np.where(healthy[:, None], new, old)
-                    for new, old in zip(orders, (fleet.gate, fleet.burst, fleet.force), strict=True)
+                decided = decider.decide(view)
+                orders = Orders(
+                    *(
+                        new if healthy is None else np.where(healthy[:, None], new, old)
+                        for new, old in zip(decided, orders, strict=True)
+                    )
                 )
-                fleet.gate, fleet.burst, fleet.force = gate.copy(), burst.copy(), force
                 rows.append(
                     (
                         time_s,
@@ -242,9 +253,7 @@ class Flights:
                         fleet.awake.copy(),
                         known.astype(np.float32),
                         context,
-                        gate,
-                        burst,
-                        force,
+                        *orders,
                         ((fleet.active - ran) / (EVERY * TICKS)).astype(np.float32),
                     )
                 )
