@@ -14,8 +14,8 @@ STREET_ACCELERATION_NOISE_M_S2 = 1.0
 STREET_PREDICTION = (16384, 256)
 """Weights of the fused prediction: its position follows the paths over seconds, so that GPS does not shake it."""
 STREET_DWELL_TICKS = 50
-STREET_BURST_TICKS = (25, 100)
-"""Ticks of a burst of the ring, its wake-up in it, and from one to the next."""
+STREET_BURST_TICKS = (22, 90)
+"""Ticks of a burst of the ring, its wake-up and two samples in it, and from one to the next."""
 STREET_BURST_DUTY = STREET_BURST_TICKS[0] / STREET_BURST_TICKS[1]
 _CHANGES: dict[int, dict[str, object]] = {
     # What registers the pictures shrinks their motion by some 3 % on a fair day (`haltere.sim.senses.flow`).
@@ -23,8 +23,8 @@ _CHANGES: dict[int, dict[str, object]] = {
         "noise": (0.06, 0.06, 0.02),
         "calibration": ((1.024e-3 * 1.03, 0, 0), (0, 1.024e-3 * 1.03, 0), (0, 0, 1e-3)),
     },
-    # Gains for bursts, five in a second: what is seen in one has to make good the drift since the last.
-    LIDAR: {"noise": (0.009, 0.009), "rate_hz": 100.0, "gain_rate_hz": 5.0, "delay_s": 0.01, "silence_s": 0.3},
+    # Gains for bursts, in which there are some ten samples a second: they have to make good the drift between.
+    LIDAR: {"noise": (0.009, 0.009), "rate_hz": 100.0, "gain_rate_hz": 10.0, "delay_s": 0.01, "silence_s": 0.3},
     GPS: {"noise": (12.0, 12.0, 0.3)},
 }
 STREET_SENSORS: tuple[Sensor, ...] = tuple(

@@ -28,12 +28,13 @@ from haltere.policies.zoo.shipped import GATE_PERCEPTRON
 from haltere.sim.senses.camera import FlowCamera, StreetScene
 from haltere.sim.senses.conditions import CONTEXTS, UNKNOWN, Conditions, draw
 from haltere.sim.senses.street import ROOM_M, blind_alley
-from haltere.sim.senses.suite import DELAYS, PERIOD_S, RING_WAKE_S, Suite, Truth
+from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
 from haltere.sim.sensors import SensorConfig, Sensors
 from haltere.sim.setpoint import Trajectory
 from haltere.sim.state import State
 from haltere.tools.flight.gating_log import GatingLog
 from haltere.tools.gating.observed import Heard, observed
+from haltere.tools.gating.ring import LEAD_TICKS, RING_TICKS
 
 Array = npt.NDArray[np.float64]
 
@@ -187,7 +188,7 @@ class StreetSenses:
         self._suite = Suite(self._scene, 1, self._random)
         self._camera = FlowCamera(self._scene, self._random)
         self._last: State | None = None
-        self._periods, self._powered_s, self._heard, self._speed = 0, 1e9, Heard(1), np.zeros(1)
+        self._periods, self._powered, self._heard, self._speed = 0, RING_TICKS, Heard(1), np.zeros(1)
         self._orders: Orders | None = None
         self._quiet_s = np.full(len(PATHS), np.inf)
         self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)))
@@ -220,6 +221,7 @@ class StreetSenses:
         for name, values in (("SEED_POSITION", state.position_world_m), ("SEED_VELOCITY", state.velocity_world_m_s)):
             for axis, value in enumerate(values.tolist()):
                 self._device.write(offset(name, axis), round(value * (1 << FRACTION_BITS)) & 0xFFFFFFFF)
+        self._device.advance(LEAD_TICKS - 1)
         self._device.write(offset("RELOAD"), 0x11F)
         self._device.write(offset("HEARTBEAT"), 1)
         self._device.advance(1)
@@ -246,7 +248,7 @@ class StreetSenses:
             self._device.push(IMU, codes["imu"][0, tick].tolist())
             # At the period's end, so that a sample is as old then as its sensor's delay says.
             if tick == codes["imu"].shape[1] - 1:
-                measures = self._powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+                measures = self._powered >= RING_TICKS
                 self._readings = self._heard.hear(self._suite.readings, np.array([measures]))
                 for name, sample in codes.items():
                     if name != "imu":
@@ -254,7 +256,7 @@ class StreetSenses:
                     if name != "imu" and (name != "lidar" or measures):
                         self._device.push(_NAMES[name], sample[0].tolist())
             self._device.advance(1)
-            self._powered_s = self._powered_s + 1 / TICK_RATE_HZ if self._awake()[LIDAR] else 0.0
+            self._powered = self._powered + 1 if self._awake()[LIDAR] else 0
 
     def _order(self) -> None:
         if self._orders is None:

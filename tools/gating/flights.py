@@ -16,17 +16,18 @@ from haltere.fpga.gate import Orders, View
 from haltere.fpga.golden.device import GoldenDevice
 from haltere.fpga.golden.fixed import FRACTION_BITS
 from haltere.fpga.golden.fleet import Fleet
-from haltere.fpga.paths import IMU, LIDAR, PATHS, TICK_RATE_HZ
+from haltere.fpga.paths import IMU, LIDAR, PATHS
 from haltere.fpga.street import configure_street
 from haltere.fpga.waking import timely
 from haltere.policies.foundation import student
 from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 from haltere.sim.senses.street import blind_alley
-from haltere.sim.senses.suite import DELAYS, PERIOD_S, RING_WAKE_S, Suite, Truth
+from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
 from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, Faults
 from haltere.tools.gating.observed import Heard, observed
 from haltere.tools.gating.reference import reference
+from haltere.tools.gating.ring import LEAD_TICKS, RING_TICKS
 from haltere.tools.gating.scenarios import Scenarios
 from haltere.tools.gating.tiled import Tiled
 
@@ -36,7 +37,6 @@ Flags = npt.NDArray[np.bool_]
 EVERY = round(1 / (DECISION_RATE_HZ * PERIOD_S))
 """Control periods between decisions."""
 TICKS = 5
-TICK_S = 1 / TICK_RATE_HZ
 ATTITUDE_NOISE_RAD, SPIN_NOISE_RAD_S = 0.002, 0.01
 HASTE_TIME_S = 0.5
 SETTLE_S = 1.0
@@ -160,12 +160,15 @@ class Flights:
         action, hidden = rest.action, student.fresh(self._weights, count)
         suite = Suite(blind_alley(), count, random)  # type: ignore[arg-type]
         fleet = _fleet(count)
+        for _ in range(LEAD_TICKS):
+            fleet.advance()
         fleet.seed(_words(place), _words(speed))
         pace, angle_s = np.ones(count), np.zeros(count)
         crashed_s, quick = np.full(count, np.inf), np.zeros(count)
-        powered_s, heard, quiet_s = np.full(count, 1e9), Heard(count), np.full(len(PATHS), np.inf)
+        powered, heard = np.full(count, RING_TICKS), Heard(count)
+        quiet_s = np.full(len(PATHS), np.inf)
         orders = Orders(fleet.gate, fleet.burst, fleet.force)
-        ran = np.zeros((count, len(PATHS)), np.int64)
+        ran = fleet.active.copy()
         asleep, since_s = np.zeros((count, len(PATHS)), np.bool_), np.full((count, len(PATHS)), np.nan)
         waking: list[list[Array]] = [[] for _ in PATHS]
         velocity = speed
@@ -195,7 +198,7 @@ class Flights:
                 fleet.push(IMU, codes["imu"][:, tick])
                 # At the period's end, so that a sample is as old then as its sensor's delay says.
                 if tick == TICKS - 1:
-                    scanning = powered_s >= RING_WAKE_S + DELAYS["lidar"] * PERIOD_S
+                    scanning = powered >= RING_TICKS
                     readings = heard.hear(suite.readings, scanning)
                     for name, sample in codes.items():
                         if name != "imu":
@@ -206,7 +209,7 @@ class Flights:
                             for _ in range(COPIES):
                                 fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
                 fleet.advance()
-                powered_s = np.where(fleet.awake[:, LIDAR], powered_s + TICK_S, 0.0)
+                powered = np.where(fleet.awake[:, LIDAR], powered + 1, 0)
             since_s = np.where(fleet.awake & asleep, 0.0, np.where(fleet.awake, since_s, np.nan)) + PERIOD_S
             asleep = ~fleet.awake
             valid = np.stack([path.valid for path in fleet.paths], axis=-1) & np.isfinite(since_s)
