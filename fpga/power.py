@@ -10,8 +10,8 @@ import numpy.typing as npt
 from haltere.fpga.configuration import Sensor
 from haltere.fpga.energy import Constants, PathUse, estimate
 from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of
-from haltere.fpga.paths import FLOW, GPS, PATHS
-from haltere.fpga.street import STREET_BURST_DUTY
+from haltere.fpga.paths import FLOW, GPS, LIDAR, PATHS
+from haltere.fpga.street import STREET_BURST_DUTY, STREET_RING_PART
 
 WATCHERS = (FLOW, GPS)
 """Paths whose sensors stay on for a gate to know the context by, while their clocks may stop."""
@@ -44,8 +44,10 @@ def subset_power_w(
       watching: the watchers' sensors stay on.
     """
     subset = np.arange(SUBSETS)
-    share = np.where(bursts_of(subset), STREET_BURST_DUTY, paths_of(subset))
-    return power_w(constants, sensors, clock_hz, share, watching)
+    paths = paths_of(subset)
+    share = np.where(bursts_of(subset), STREET_BURST_DUTY, paths)
+    ring = share[:, LIDAR] * np.where(paths.all(axis=1), 1.0, STREET_RING_PART)
+    return power_w(constants, sensors, clock_hz, share, watching, ring)
 
 
 def power_w(
@@ -54,8 +56,21 @@ def power_w(
     clock_hz: float,
     share: npt.NDArray[np.float64],
     watching: bool = True,
+    ring: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Returns the power (...) of paths that run for shares (..., 5) of the time; the rest as of `subset_power_w`."""
+    """Returns the power (...) of paths that run for shares (..., 5) of the time; the rest as of `subset_power_w`.
+
+    Args:
+      constants, sensors, clock_hz, watching: as of `subset_power_w`.
+      share: of the time, in which each path's clock runs.
+      ring: (...), share of the ring's greatest power that it takes; by default that of its path's time.
+    """
+    if ring is not None:
+        others = tuple(power if path != LIDAR else None for path, power in enumerate(constants.sensors))
+        blind = replace(constants, sensors=others)
+        only = np.arange(len(PATHS)) == LIDAR
+        whole, rest = (power_w(used, sensors, clock_hz, only * 1.0, watching) for used in (constants, blind))
+        return np.asarray(power_w(blind, sensors, clock_hz, share, watching) + ring * (whole - rest))
     cycles = round(clock_hz)
 
     def take(awake: npt.NDArray[np.bool_]) -> float:

@@ -16,6 +16,9 @@ STREET_PREDICTION = (16384, 256)
 STREET_DWELL_TICKS = 50
 STREET_BURST_TICKS = (22, 90)
 """Ticks of a burst of the ring, its wake-up and two samples in it, and from one to the next."""
+STREET_RING_PART = 0.5
+"""Of the ring's power: that of the four beams of which the position is worked out. The others tell of the weather only,
+and their pins are on while every path is."""
 STREET_BURST_DUTY = STREET_BURST_TICKS[0] / STREET_BURST_TICKS[1]
 _CHANGES: dict[int, dict[str, object]] = {
     # What registers the pictures shrinks their motion by some 3 % on a fair day (`haltere.sim.senses.flow`).

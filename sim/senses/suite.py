@@ -109,6 +109,13 @@ class Suite:
         self._barometer = Drift(generator, count, 1, 0.3, 120.0)
         zero, one = np.zeros(count), np.ones(count)
         self.readings = Readings(zero, zero, zero, zero, one, zero, zero, zero, one, one, one)
+        self._few = {"returns": one, "nearness": zero, "power": zero}
+
+    def seen(self, whole: npt.NDArray[np.bool_]) -> Readings:
+        """Returns the newest readings, the ring's by all beams where it is whole (N,), by those in use elsewhere."""
+        return self.readings._replace(
+            **{name: np.where(whole, getattr(self.readings, name), few) for name, few in self._few.items()}
+        )
 
     def measure(self, truth: Truth, conditions: Conditions, rates: Array | None = None) -> dict[str, Codes]:
         """Takes one control period of 10 ms.
@@ -167,14 +174,8 @@ class Suite:
     def _ring(self, truth: Truth, conditions: Conditions) -> Codes:
         true_m = self._street.ranges(truth.position_m, RING)
         ranged, power = laser_ranges(true_m, conditions, RING_LONGEST_M, RING_NOISE_M, self._random)
-        back = np.isfinite(ranged)
-        number = np.maximum(back.sum(axis=1), 1)
-        strength = np.where(back, power * np.nan_to_num(ranged) ** 2, 0.0).sum(axis=1) / number
-        self.readings = self.readings._replace(
-            returns=back.mean(axis=1),
-            nearness=(np.nan_to_num(ranged, nan=99.0) < 2.4).sum(axis=1) / number,
-            power=np.log10(np.maximum(strength, 1e-4)),
-        )
+        self.readings = self.readings._replace(**_returned(ranged, power))
+        self._few = _returned(ranged[:, _USED], power[:, _USED])
         codes = _codes(ranged / 1e-3)
         # Two opposite beams must add up to the room; if they do not, one has met a drop, a flake or fog.
         across = np.stack([ranged[:, 0] + ranged[:, 4], ranged[:, 2] + ranged[:, 6]], axis=1)
@@ -204,6 +205,18 @@ class Suite:
         seen = below + 0.1 * clutter * self._normal()
         self.readings = self.readings._replace(clutter=clutter * (1 + 0.15 * self._normal()))
         return _codes(seen[:, None] / 0.01)
+
+
+def _returned(ranged: Array, power: Array) -> dict[str, Array]:
+    """Returns what beams (N, B) tell of the weather, (N,) each, as in `Readings`."""
+    back = np.isfinite(ranged)
+    number = np.maximum(back.sum(axis=1), 1)
+    strength = np.where(back, power * np.nan_to_num(ranged) ** 2, 0.0).sum(axis=1) / number
+    return {
+        "returns": back.mean(axis=1),
+        "nearness": (np.nan_to_num(ranged, nan=99.0) < 2.4).sum(axis=1) / number,
+        "power": np.log10(np.maximum(strength, 1e-4)),
+    }
 
 
 def _codes(values: Array) -> Codes:

@@ -34,7 +34,7 @@ from haltere.sim.setpoint import Trajectory
 from haltere.sim.state import State
 from haltere.tools.flight.gating_log import GatingLog
 from haltere.tools.gating.observed import Heard, observed
-from haltere.tools.gating.ring import LEAD_TICKS, RING_TICKS
+from haltere.tools.gating.ring import LEAD_TICKS, Ring
 
 Array = npt.NDArray[np.float64]
 
@@ -188,10 +188,10 @@ class StreetSenses:
         self._suite = Suite(self._scene, 1, self._random)
         self._camera = FlowCamera(self._scene, self._random)
         self._last: State | None = None
-        self._periods, self._powered, self._heard, self._speed = 0, RING_TICKS, Heard(1), np.zeros(1)
+        self._periods, self._ring, self._heard, self._speed = 0, Ring(1), Heard(1), np.zeros(1)
         self._orders: Orders | None = None
         self._quiet_s = np.full(len(PATHS), np.inf)
-        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)))
+        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)), 0.0)
         self.log = GatingLog()
 
     def measure(self, state: State) -> State:
@@ -248,15 +248,15 @@ class StreetSenses:
             self._device.push(IMU, codes["imu"][0, tick].tolist())
             # At the period's end, so that a sample is as old then as its sensor's delay says.
             if tick == codes["imu"].shape[1] - 1:
-                measures = self._powered >= RING_TICKS
-                self._readings = self._heard.hear(self._suite.readings, np.array([measures]))
+                measures = self._ring.measures
+                self._readings = self._heard.hear(self._suite.seen(self._ring.whole), measures)
                 for name, sample in codes.items():
                     if name != "imu":
                         self._quiet_s[_NAMES[name]] = 0.0
-                    if name != "imu" and (name != "lidar" or measures):
+                    if name != "imu" and (name != "lidar" or measures[0]):
                         self._device.push(_NAMES[name], sample[0].tolist())
             self._device.advance(1)
-            self._powered = self._powered + 1 if self._awake()[LIDAR] else 0
+            self._ring.tick(self._awake()[None])
 
     def _order(self) -> None:
         if self._orders is None:
@@ -293,24 +293,25 @@ class StreetSenses:
         time_s = self._periods * PERIOD_S
         active_s = np.array([self._active_s(path) for path in range(len(PATHS))])
         samples = np.array([self._device.read(offset("SAMPLES", 0, path)) for path in range(len(PATHS))])
-        past_s, past_samples = self._before
+        lit_s = float(self._ring.lit[0]) / TICK_RATE_HZ
+        past_s, past_samples, past_lit_s = self._before
         span_s = PERIOD_S * EVERY
-        now = self._energy(span_s, active_s - past_s, samples - past_samples)
+        now = self._energy(span_s, active_s - past_s, samples - past_samples, lit_s - past_lit_s)
         log.power_w.append((now.sensors.value / span_s, now.fabric().value / span_s))
-        self._before = active_s, samples
-        log.energy = self._energy(time_s, active_s, samples)
+        self._before = active_s, samples, lit_s
+        log.energy = self._energy(time_s, active_s, samples, lit_s)
         every = np.array([round(time_s * sensor.rate_hz) for sensor in STREET_SENSORS])
-        log.everything = self._energy(time_s, np.full(len(PATHS), time_s), every)
+        log.everything = self._energy(time_s, np.full(len(PATHS), time_s), every, time_s)
 
     def _active_s(self, path: int) -> float:
         low = self._device.read(offset("ACTIVE_LO", 0, path))
         return (self._device.read(offset("ACTIVE_HI", 0, path)) << 32 | low) / self._cycles / TICK_RATE_HZ
 
-    def _energy(self, time_s: float, active_s: Array, samples: Array) -> Energy:
+    def _energy(self, time_s: float, active_s: Array, samples: Array, lit_s: float) -> Energy:
         cycles = round(time_s * BOARD_CLOCK_HZ)
         uses = []
         for path in range(len(PATHS)):
-            measuring = time_s if path in WATCHERS else None
+            measuring = time_s if path in WATCHERS else min(lit_s, time_s) if path == LIDAR else None
             active = min(max(round(float(active_s[path]) * BOARD_CLOCK_HZ), 0), cycles)
             uses.append(PathUse(active, max(int(samples[path]), 0), measuring))
         return estimate(self._constants, uses, cycles, BOARD_CLOCK_HZ)

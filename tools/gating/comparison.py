@@ -180,7 +180,8 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
     subset = subset_of(log.gate | log.force, log.burst & ~log.force)
 
     def by_context(taken: Constants) -> Array:
-        power = power_w(taken, STREET_SENSORS, CLOCK_HZ, log.running[within].astype(np.float64), strategy.watching)
+        running, ring = log.running[within].astype(np.float64), log.ring[within].astype(np.float64)
+        power = power_w(taken, STREET_SENSORS, CLOCK_HZ, running, strategy.watching, ring)
         return np.asarray(power.mean(axis=0).reshape(groups, seeds).mean(axis=1))
 
     period = 1 / DECISION_RATE_HZ

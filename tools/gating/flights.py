@@ -27,7 +27,7 @@ from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
 from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, Faults
 from haltere.tools.gating.observed import Heard, observed
 from haltere.tools.gating.reference import reference
-from haltere.tools.gating.ring import LEAD_TICKS, RING_TICKS
+from haltere.tools.gating.ring import LEAD_TICKS, Ring
 from haltere.tools.gating.scenarios import Scenarios
 from haltere.tools.gating.tiled import Tiled
 
@@ -64,6 +64,7 @@ class Log:
       context: (T, N).
       gate, burst, force: (T, N, 5), decisions.
       running: (T, N, 5), share of the time since the decision before for which each clock ran.
+      ring: (T, N), share of the ring's greatest power that it took since the decision before.
       crashed_s: (N,), infinite where the flight went well.
       samples, overflows, rejected: (N, 5), filtered by each path; that found its queue full; that had no measurement.
       active, ticks: (N, 5) ticks in which each clock ran, and all ticks.
@@ -79,6 +80,7 @@ class Log:
     burst: Flags
     force: Flags
     running: npt.NDArray[np.float32]
+    ring: npt.NDArray[np.float32]
     crashed_s: Array
     samples: npt.NDArray[np.int64]
     overflows: npt.NDArray[np.int64]
@@ -90,7 +92,18 @@ class Log:
     def of(self, first: int, count: int) -> Log:
         """Returns the log of some flights, from one on."""
         part = slice(first, first + count)
-        over_time = ("error_m", "estimate_m", "awake", "features", "context", "gate", "burst", "force", "running")
+        over_time = (
+            "error_m",
+            "estimate_m",
+            "awake",
+            "features",
+            "context",
+            "gate",
+            "burst",
+            "force",
+            "running",
+            "ring",
+        )
         chosen = {name: getattr(self, name)[:, part] for name in over_time}
         chosen |= {
             name: getattr(self, name)[part] for name in ("crashed_s", "samples", "overflows", "rejected", "active")
@@ -165,7 +178,7 @@ class Flights:
         fleet.seed(_words(place), _words(speed))
         pace, angle_s = np.ones(count), np.zeros(count)
         crashed_s, quick = np.full(count, np.inf), np.zeros(count)
-        powered, heard = np.full(count, RING_TICKS), Heard(count)
+        ring, heard, lit = Ring(count), Heard(count), np.zeros(count)
         quiet_s = np.full(len(PATHS), np.inf)
         orders = Orders(fleet.gate, fleet.burst, fleet.force)
         ran = fleet.active.copy()
@@ -198,8 +211,8 @@ class Flights:
                 fleet.push(IMU, codes["imu"][:, tick])
                 # At the period's end, so that a sample is as old then as its sensor's delay says.
                 if tick == TICKS - 1:
-                    scanning = powered >= RING_TICKS
-                    readings = heard.hear(suite.readings, scanning)
+                    scanning = ring.measures
+                    readings = heard.hear(suite.seen(ring.whole), scanning)
                     for name, sample in codes.items():
                         if name != "imu":
                             quiet_s[_NAMES[name]] = 0.0
@@ -209,7 +222,7 @@ class Flights:
                             for _ in range(COPIES):
                                 fleet.push(LIDAR, got, scanning & faults.have(FLOOD, time_s))
                 fleet.advance()
-                powered = np.where(fleet.awake[:, LIDAR], powered + 1, 0)
+                ring.tick(fleet.awake)
             since_s = np.where(fleet.awake & asleep, 0.0, np.where(fleet.awake, since_s, np.nan)) + PERIOD_S
             asleep = ~fleet.awake
             valid = np.stack([path.valid for path in fleet.paths], axis=-1) & np.isfinite(since_s)
@@ -258,12 +271,13 @@ class Flights:
                         context,
                         *orders,
                         ((fleet.active - ran) / (EVERY * TICKS)).astype(np.float32),
+                        ((ring.lit - lit) / (EVERY * TICKS)).astype(np.float32),
                     )
                 )
-                ran = fleet.active.copy()
+                ran, lit = fleet.active.copy(), ring.lit.copy()
                 status(time_s)
         columns = map(np.array, zip(*rows, strict=True))
-        time, error, estimate, awake, known, context, asked, bursts, forced, running = columns
+        time, error, estimate, awake, known, context, asked, bursts, forced, running, lit_share = columns
         samples = np.stack([path.samples for path in fleet.paths], axis=-1)
         woken = tuple(np.concatenate([np.zeros((0, 2)), *pairs]) for pairs in waking)
         return Log(
@@ -277,6 +291,7 @@ class Flights:
             burst=bursts,
             force=forced,
             running=running,
+            ring=lit_share,
             crashed_s=crashed_s,
             samples=samples,
             overflows=fleet.overflows,
