@@ -14,8 +14,8 @@ from haltere.fpga.energy import CONSTANTS, load_constants
 from haltere.fpga.gate import Orders, View
 from haltere.fpga.objective import EVERYTHING, SUBSETS, bursts_of, paths_of, subset_of
 from haltere.fpga.paths import FLOW, GPS, IMU, LIDAR, PATHS, RADAR
-from haltere.fpga.power import subset_energy, subset_power_w
-from haltere.fpga.street import STREET_BURST_DUTY, STREET_SENSORS
+from haltere.fpga.power import power_w, subset_energy, subset_power_w
+from haltere.fpga.street import STREET_BURST_DUTY, STREET_RING_PART, STREET_SENSORS
 from haltere.fpga.waking import timely
 from haltere.policies.errors import ConfigError
 from haltere.sim.trajectory import make_trajectory
@@ -24,6 +24,7 @@ from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_roo
 from haltere.tools.gating.comparison import the_flights
 from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, NOTHING, STUCK, Faults
 from haltere.tools.gating.reference import reference
+from haltere.tools.gating.ring import RING_TICKS, Ring
 from haltere.tools.gating.scenarios import KNOWN, NAMES, every_context, scenarios
 from haltere.tools.gating.strategies import KNOWLEDGE, Strategy, build
 from haltere.tools.gating.tiled import Tiled
@@ -112,6 +113,27 @@ def test_every_path_is_valid_soon_after_its_clock_starts() -> None:
         waking_s = log.waking_s[path][:, 1]
         assert len(waking_s) >= 3
         assert waking_s.max() <= longest_s + 1e-9, PATHS[path].name
+
+
+def test_the_ring_is_whole_while_everything_is_on() -> None:
+    ring, awake = Ring(3), np.ones((3, 5), np.bool_)
+    awake[1, GPS] = awake[2, LIDAR] = False
+    for _ in range(RING_TICKS):
+        ring.tick(awake)
+    np.testing.assert_array_equal(ring.lit, [RING_TICKS, STREET_RING_PART * RING_TICKS, 0])
+    np.testing.assert_array_equal(ring.measures, [True, True, False])
+    np.testing.assert_array_equal(ring.whole, [True, False, False])
+    ring.tick(np.ones((3, 5), np.bool_))
+    np.testing.assert_array_equal(ring.whole, [True, False, False])
+
+
+def test_half_a_ring_takes_half() -> None:
+    constants, share = load_constants(), np.eye(5)[LIDAR]
+    none, half, whole = (power_w(constants, STREET_SENSORS, 1e8, share, True, np.array(part)) for part in (0.0, 0.5, 1))
+    assert whole == pytest.approx(power_w(constants, STREET_SENSORS, 1e8, share))
+    assert constants.sensors[LIDAR] is not None
+    assert whole - none == pytest.approx(constants.sensors[LIDAR].measure_w.value)
+    assert half == pytest.approx((none + whole) / 2)
 
 
 def test_faults_are_survived_and_counted() -> None:
