@@ -45,11 +45,11 @@ class Recipe:
 
 
 RECIPES = {
-    ("car", "ppo"): Recipe("ppo", steps=40_000_000, environments=1024, discount=0.99, reward_scale=0.003),
+    ("car", "ppo"): Recipe("ppo", steps=12_000_000, environments=1024, discount=0.99, reward_scale=0.003),
     ("car", "sac"): Recipe("sac", steps=400_000, environments=64, discount=0.99, reward_scale=0.003),
-    ("pogobot", "ppo"): Recipe("ppo", steps=8_000_000, environments=2048, discount=0.95, reward_scale=0.1, unroll=10),
-    ("pogobot", "sac"): Recipe("sac", steps=400_000, environments=128, discount=0.95, reward_scale=0.1, gradients=64),
-    ("walker", "ppo"): Recipe("ppo", steps=40_000_000, environments=1024, discount=0.99, reward_scale=0.01),
+    ("pogobot", "ppo"): Recipe("ppo", steps=2_000_000, environments=2048, discount=0.95, reward_scale=0.1, unroll=10),
+    ("pogobot", "sac"): Recipe("sac", steps=300_000, environments=128, discount=0.95, reward_scale=0.1, gradients=64),
+    ("walker", "ppo"): Recipe("ppo", steps=16_000_000, environments=1024, discount=0.99, reward_scale=0.01),
     ("walker", "sac"): Recipe("sac", steps=400_000, environments=64, discount=0.99, reward_scale=0.01),
 }
-"""By system and algorithm; each takes some ten minutes on two cores that have nothing else to do."""
+"""By system and algorithm; each takes about ten minutes on two cores."""
