@@ -9,7 +9,7 @@ help:
 	@echo "make fly    set up, and fly a figure-eight in the simulator"
 	@echo "make test   set up, and run linters, type checker and tests"
 	@echo "make slow   the tests that train, on one device and on several, and those that run benches"
-	@echo "make train  train the shipped foundation policy anew (an hour on two cores)"
+	@echo "make train  train the foundation policy by its recipe (70 minutes on two cores)"
 	@echo "make bench  run every bench in full and write tests/records"
 
 .venv/installed: pyproject.toml requirements.lock

@@ -119,11 +119,11 @@ def test_parity_of_each_step_from_the_same_hidden_state(
 def test_what_is_far_is_seen_at_the_limit(backend: str, weights: student.Weights, tmp_path: Path) -> None:
     arrays = {name: np.asarray(leaf) for name, leaf in weights._asdict().items()}
     initial = tuple(map(float, arrays.pop("initial_hidden_state")))
-    arrays["observation_limit"] = np.asarray(student.near())
+    arrays["observation_limit"] = np.asarray(student.observation_limits())
     path = write_policy(tmp_path / "p.onnx", arrays, Card("near", "quadrotor", initial, {}, {}))
     assert weights_from_onnx(path.read_bytes()).keys() == arrays.keys()
     policy, file = load_policy(path, backend)
-    limited = Jax(weights._replace(observation_limit=student.near()))
+    limited = Jax(weights._replace(observation_limit=student.observation_limits()))
     observation = np.tile(file.golden.observation[0], (3, 1))
     observation[0, :3] = (-7.0, 0.3, 1.1 * student.REACH_M)
     observation[1, :3] = (-student.REACH_M, 0.3, student.REACH_M)

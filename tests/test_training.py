@@ -72,7 +72,7 @@ def test_seed_matters(tmp_path: Path, straight: np.ndarray) -> None:
 def test_what_is_learned_and_what_is_not(tmp_path: Path) -> None:
     weights, _ = train.train(TINY, 0, tmp_path, lambda update, loss, line: None)
     assert np.abs(weights.initial_hidden_state).min() > 0
-    np.testing.assert_array_equal(weights.observation_limit, student.near())
+    np.testing.assert_array_equal(weights.observation_limit, student.observation_limits())
 
 
 def command(folder: Path, updates: int, *options: str) -> list[str]:

@@ -10,7 +10,7 @@ from flax import nnx
 
 from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation.student import Policy, Student, near
+from haltere.policies.foundation.student import Policy, Student, observation_limits
 
 CELLS = ("gru", "liquid", "none")
 
@@ -100,7 +100,18 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     first, output = glorot(k[0], (size, OBSERVATION_SIZE)), small(k[2], (ACTION_SIZE, size))
     zero, still = jnp.zeros(size), jnp.zeros(ACTION_SIZE)
     if cell == "liquid":
-        return Liquid(first, zero, glorot(k[1], (3 * size, 2 * size)), jnp.zeros(3 * size), zero, output, still, near())
+        return Liquid(
+            first,
+            zero,
+            glorot(k[1], (3 * size, 2 * size)),
+            jnp.zeros(3 * size),
+            zero,
+            output,
+            still,
+            observation_limits(),
+        )
     if cell == "none":
-        return Memoryless(first, zero, glorot(k[1], (size, size)), zero, jnp.zeros(1), output, still, near())
+        return Memoryless(
+            first, zero, glorot(k[1], (size, size)), zero, jnp.zeros(1), output, still, observation_limits()
+        )
     raise ConfigError(f"cell {cell}: expected {', '.join(CELLS)}")

@@ -85,7 +85,7 @@ class Policy(Protocol):
         """See `step`; the observation is within its limits."""
 
 
-def near() -> jax.Array:
+def observation_limits() -> jax.Array:
     """The limits (22,) of what our policies observe: `REACH_M` for the position error, none for the rest."""
     return jnp.asarray(UNLIMITED).at[:3].set(REACH_M)
 
@@ -105,7 +105,7 @@ class Student(nnx.Module):
         self.initial_hidden_state = nnx.Param(jnp.zeros(hidden))
         self.output_weight = nnx.Param(small(rngs.params(), (ACTION_SIZE, hidden)))
         self.output_bias = nnx.Param(jnp.zeros(ACTION_SIZE))
-        self.observation_limit = nnx.Variable(near())
+        self.observation_limit = nnx.Variable(observation_limits())
 
     def weights(self) -> Weights:
         """The parameters, and the limits, as a plain pytree, for pure functions."""
