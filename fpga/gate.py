@@ -75,6 +75,11 @@ class Orders(NamedTuple):
     burst: Flags
     force: Flags
 
+    @property
+    def asked(self) -> Flags:
+        """(..., 10) flags: which paths shall run, and which of them in bursts. Where they change is a switch."""
+        return np.concatenate([self.gate | self.force, self.burst & ~self.force], axis=-1)
+
 
 class Chooser(Protocol):
     """Picks a subset of the paths for each flight, anew at every decision."""

@@ -158,6 +158,7 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
     assert numbers["context_right_percent"] > 90
     assert numbers["tracking_rmse_m"] < 0.3
     assert 0 < numbers["fabric_saved_percent"] < 100
+    assert 1 <= numbers["switches"] <= 4, "bursts are no switches"
     assert (tmp_path / "gates.png").stat().st_size > 10_000
 
 

@@ -17,6 +17,7 @@ class GatingLog:
     Attributes:
       time_s, context, believed: time; the true context; the recognised one, or what stands in its place.
       awake: paths whose clock runs, 5 flags.
+      asked: as of `Orders.asked`, 10 flags.
       forced: everything was forced on.
       estimate_error_m: distance of the estimated from the true position.
       power_w: sensors, and fabric, since the last decision.
@@ -27,6 +28,7 @@ class GatingLog:
     context: list[str] = field(default_factory=list)
     believed: list[str] = field(default_factory=list)
     awake: list[list[bool]] = field(default_factory=list)
+    asked: list[list[bool]] = field(default_factory=list)
     forced: list[bool] = field(default_factory=list)
     estimate_error_m: list[float] = field(default_factory=list)
     power_w: list[tuple[float, float]] = field(default_factory=list)
@@ -38,14 +40,14 @@ def gating_summary(log: GatingLog) -> dict[str, float]:
     """Returns the numbers of a gated flight, by name with unit."""
     if log.energy is None or log.everything is None:
         return {}
-    awake = np.array(log.awake)
+    asked = np.array(log.asked)
     second = round(DECISION_RATE_HZ)
     settled = np.array([len(set(log.context[max(at - second, 0) : at + 1])) == 1 for at in range(len(log.context))])
     right = np.array(log.context) == np.array(log.believed)
     return {
         "estimate_rmse_m": float(np.sqrt(np.mean(np.square(log.estimate_error_m)))),
         "context_right_percent": 100 * float(right[settled].mean()) if settled.any() else float("nan"),
-        "switches": int((awake[1:] != awake[:-1]).any(axis=1).sum()),
+        "switches": int((asked[1:] != asked[:-1]).any(axis=1).sum()),
         "sensors_j": log.energy.sensors.value,
         "fabric_j": log.energy.fabric().value,
         "sensors_all_on_j": log.everything.sensors.value,

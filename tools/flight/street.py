@@ -279,16 +279,17 @@ class StreetSenses:
         orders = self._gate.decide(view)
         if self._gated:
             self._orders = orders
-        self._record(state, position, awake, bool(orders.force[0, 1:].any()))
+        self._record(state, position, awake, orders)
 
-    def _record(self, state: State, position: Array, awake: npt.NDArray[np.bool_], forced: bool) -> None:
+    def _record(self, state: State, position: Array, awake: npt.NDArray[np.bool_], orders: Orders) -> None:
         log, number = self.log, int(self._gate.context[0])
         log.time_s.append(state.time_s)
         log.context.append(self.conditions(state.time_s)[0])
         known = 0 <= number < len(self._file.contexts)
         log.believed.append("unknown" if self._gate.unknown[0] or not known else self._file.contexts[number])
         log.awake.append(awake.tolist())
-        log.forced.append(forced)
+        log.asked.append(orders.asked[0].tolist())
+        log.forced.append(bool(orders.force[0, 1:].any()))
         log.estimate_error_m.append(float(np.linalg.norm(position - state.position_world_m)))
         time_s = self._periods * PERIOD_S
         active_s = np.array([self._active_s(path) for path in range(len(PATHS))])

@@ -190,7 +190,7 @@ def _measure(strategy: Strategy, gate: Watched, log: Log, flown: Scenarios, job:
         changed[row] = np.where(log.context[row] == log.context[row - 1], changed[row - 1] + period, 0.0)
     told = np.array(gate.contexts)
     judged = (changed >= 1.0) & ~lost & (log.context < KNOWN)
-    asked = np.concatenate([log.gate | log.force, log.burst & ~log.force], axis=-1)
+    asked = Orders(log.gate, log.burst, log.force).asked
     late = log.time_s[1:] > 1.0
     switches = (asked[1:] != asked[:-1]).any(axis=-1)[late].sum() / flown.count
     everything = log.awake.all(axis=-1) & (log.time_s > start_s)[:, None]
