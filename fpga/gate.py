@@ -11,7 +11,7 @@ import numpy.typing as npt
 from haltere.fpga.features import ALWAYS, DECISION_RATE_HZ
 from haltere.fpga.novelty import Novelty
 from haltere.fpga.objective import EVERYTHING, SUBSETS, Objective, bursts_of, paths_of
-from haltere.fpga.paths import FLOW, IMU, LIDAR, PATHS
+from haltere.fpga.paths import FLOW, GPS, IMU, LIDAR, PATHS
 from haltere.fpga.recognition import OnnxScores, Recogniser
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +25,13 @@ DOUBTS = 3
 CONTRADICTIONS = 20
 """Decisions running after which sensors that contradict the estimate do so too: one that has just been woken is heard
 out first."""
+SILENCES = 10
+"""Decisions running in which the paths asked for do not say where the vehicle is, after which the others that could
+come on, the ring in bursts; everything comes on when all have been silent for twice that. The estimate is dead
+reckoning then, and its distance from the reference shows nothing."""
+_PLACE = [FLOW, LIDAR, GPS]
+HEARD_TICKS = 150
+"""Age of a path's last measurement up to which it says where the vehicle is; the ring bursts every 90."""
 HOLD_S = 1.0
 """Time for which everything then stays on at least."""
 REPEATS = 8
@@ -192,6 +199,8 @@ class Gate:
     _doubts: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _until_s: Array = field(default_factory=lambda: np.zeros(0))
     _contradicted: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+    _silent: Numbers = field(default_factory=lambda: np.zeros((2, 0), np.int64))
+    _help_until_s: Array = field(default_factory=lambda: np.zeros(0))
     _before: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     _changed_s: Array = field(default_factory=lambda: np.zeros(0))
 
@@ -204,6 +213,7 @@ class Gate:
             self._wins, self._doubts = np.zeros(count, np.int64), np.zeros(count, np.int64)
             self._until_s, self.context = np.zeros(count), np.full(count, -1)
             self._contradicted, self._before = np.zeros(count, np.int64), np.full(count, EVERYTHING)
+            self._silent, self._help_until_s = np.zeros((2, count), np.int64), np.zeros(count)
             self._changed_s = np.full(count, -np.inf)
             self.stuck = np.zeros((count, len(PATHS)), np.bool_)
         key = wanted + SUBSETS * (context + 1)
@@ -224,6 +234,12 @@ class Gate:
         if self.safe and view.repeats is not None and view.age_ticks is not None:
             self.stuck = self.stuck | ((view.repeats >= REPEATS) & (view.age_ticks <= FRESH_TICKS))
             alarm |= self.stuck.any(axis=1)
+            heard = view.age_ticks[:, _PLACE] <= HEARD_TICKS
+            asked = paths_of(self._subset)[:, _PLACE]
+            silent = ~np.stack([(heard & asked).any(axis=1), heard.any(axis=1)])
+            self._silent = np.where(silent, self._silent + 1, 0)
+            self._help_until_s = np.where(self._silent[0] >= SILENCES, view.time_s + HOLD_S, self._help_until_s)
+            alarm |= self._silent[1] >= 2 * SILENCES
         if self.safe:
             alarm |= (view.offset_m > SAFE_OFFSET_M) | (view.upright < SAFE_UPRIGHT)
             if view.lyapunov is not None:
@@ -235,7 +251,11 @@ class Gate:
         force[:, IMU] = True
         meanwhile = paths_of(self._before) & (view.time_s < self._changed_s + self.handover_s)[:, None]
         burst = bursts_of(self._subset) & ~(meanwhile & ~bursts_of(self._before))
-        return Orders((paths_of(self._subset) | meanwhile) & ~self.stuck, burst, force)
+        gate = paths_of(self._subset) | meanwhile
+        helps = np.zeros_like(gate)
+        helps[:, _PLACE] = (self._help_until_s > view.time_s)[:, None]
+        burst[:, LIDAR] |= helps[:, LIDAR] & ~gate[:, LIDAR]
+        return Orders((gate | helps) & ~self.stuck, burst, force)
 
     def _strange(self, view: View) -> tuple[Flags, Flags]:
         """Whether the features are of no known context, and whether flow and ring contradict the estimate."""

@@ -11,8 +11,10 @@ from haltere.fpga.features import ALWAYS, FEATURES, WINDOW
 from haltere.fpga.gate import (
     CONTRADICTIONS,
     DOUBTS,
+    HEARD_TICKS,
     HOLD_S,
     REPEATS,
+    SILENCES,
     WINS,
     AtRandom,
     ByContext,
@@ -198,6 +200,18 @@ def test_a_stuck_sensor_is_left_out_and_the_others_come_on() -> None:
     np.testing.assert_array_equal(wanted | force, [[1, 0, 1, 0, 0], [1, 1, 0, 1, 1]])
     wanted, _, force = gate.decide(still._replace(time_s=9.0))
     assert not (wanted | force)[1, 2]
+
+
+def test_who_hears_not_where_the_vehicle_is_gets_help_and_then_everything() -> None:
+    gate, age = Gate(Static(9)), np.full((3, 5), 65535)  # flow and radar are asked for
+    age[0, 1], age[1, 3], age[:, 4] = HEARD_TICKS, 0, 0  # flow speaks, GPS speaks, only the radar does
+    for step in range(1, 2 * SILENCES + 1):
+        still = view(step * PERIOD_S, np.zeros((3, len(FEATURES))))
+        wanted, burst, force = gate.decide(still._replace(repeats=np.zeros((3, 5), np.int64), age_ticks=age))
+        helped = [1, 1, 1, 1, 1] if step >= SILENCES else [1, 1, 0, 0, 1]
+        np.testing.assert_array_equal(wanted, [[1, 1, 0, 0, 1], helped, helped])
+        np.testing.assert_array_equal(burst[:, LIDAR], [False, *[step >= SILENCES] * 2])
+        np.testing.assert_array_equal(force.all(axis=1), [False, False, step == 2 * SILENCES])
 
 
 def test_contradicting_sensors_bring_everything_on(gate_file) -> None:

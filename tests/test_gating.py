@@ -18,8 +18,10 @@ from haltere.fpga.power import power_w, subset_energy, subset_power_w
 from haltere.fpga.street import STREET_BURST_DUTY, STREET_RING_PART, STREET_SENSORS
 from haltere.fpga.waking import timely
 from haltere.policies.errors import ConfigError
+from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.trajectory import make_trajectory
 from haltere.tools.flight.plan import FlightPlan, fly_plan
+from haltere.tools.flight.region import Region
 from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_room, open_board, weather_plan
 from haltere.tools.gating.comparison import the_flights
 from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, NOTHING, STUCK, Faults
@@ -159,6 +161,7 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
     assert numbers["tracking_rmse_m"] < 0.3
     assert 0 < numbers["fabric_saved_percent"] < 100
     assert 1 <= numbers["switches"] <= 4, "bursts are no switches"
+    assert 0 < numbers["lyapunov_over_level_max"] < 1, "a calm flight is inside the policy's region"
     assert (tmp_path / "gates.png").stat().st_size > 10_000
 
 
@@ -210,7 +213,7 @@ def test_the_estimate_starts_where_the_vehicle_is() -> None:
     from haltere.sim.state import State
 
     trajectory = make_trajectory("hover:position_m=1/0.5/1.5")
-    senses = StreetSenses(("clear",), 1.0, trajectory, np.random.default_rng(0), "sim", CONSTANTS)
+    senses = StreetSenses(("clear",), 1.0, trajectory, FOUNDATION, np.random.default_rng(0), "sim", CONSTANTS)
     try:
         place = np.array([1.0, 0.5, 1.5])
         for step in range(3):
@@ -218,6 +221,18 @@ def test_the_estimate_starts_where_the_vehicle_is() -> None:
             np.testing.assert_allclose(senses.measure(state).position_world_m, place, atol=0.01)
     finally:
         senses.close()
+
+
+def test_a_thrown_vehicle_is_outside_the_region() -> None:
+    from haltere.sim.state import State
+
+    region, setpoint = Region(FOUNDATION), make_trajectory("hover").at(0.0)
+    assert region.known
+    level, zero3 = np.array([1.0, 0, 0, 0]), np.zeros(3)
+    for quat_wxyz, spin, inside in ((level, 0.0, True), (np.array([0.0, 1.0, 0, 0]), 15.0, False)):
+        region.reset()
+        state = State(0.0, setpoint.position_world_m, quat_wxyz, zero3, np.full(3, spin), np.zeros(4))
+        assert (region.over_level(state, setpoint) <= 1) == inside
 
 
 def test_a_plan_in_real_time_is_refused_in_the_street(tmp_path: Path) -> None:

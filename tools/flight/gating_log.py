@@ -20,6 +20,7 @@ class GatingLog:
       asked: as of `Orders.asked`, 10 flags.
       forced: everything was forced on.
       estimate_error_m: distance of the estimated from the true position.
+      over_level: Lyapunov value of the estimated state over its level; empty where the policy's region is not known.
       power_w: sensors, and fabric, since the last decision.
       energy, everything: of the whole flight, and what it had been with everything on.
     """
@@ -31,6 +32,7 @@ class GatingLog:
     asked: list[list[bool]] = field(default_factory=list)
     forced: list[bool] = field(default_factory=list)
     estimate_error_m: list[float] = field(default_factory=list)
+    over_level: list[float] = field(default_factory=list)
     power_w: list[tuple[float, float]] = field(default_factory=list)
     energy: Energy | None = None
     everything: Energy | None = None
@@ -44,7 +46,8 @@ def gating_summary(log: GatingLog) -> dict[str, float]:
     second = round(DECISION_RATE_HZ)
     settled = np.array([len(set(log.context[max(at - second, 0) : at + 1])) == 1 for at in range(len(log.context))])
     right = np.array(log.context) == np.array(log.believed)
-    return {
+    inside = {"lyapunov_over_level_max": max(log.over_level)} if log.over_level else {}
+    return inside | {
         "estimate_rmse_m": float(np.sqrt(np.mean(np.square(log.estimate_error_m)))),
         "context_right_percent": 100 * float(right[settled].mean()) if settled.any() else float("nan"),
         "switches": int((asked[1:] != asked[:-1]).any(axis=1).sum()),

@@ -186,7 +186,9 @@ def fly_plan(
         if plan.street is None:
             sensors = Sensors(sensor_config, world.spawn_generator())
         else:
-            senses = StreetSenses(plan.street, length, trajectory, world.spawn_generator(), plan.board, plan.constants)
+            senses = StreetSenses(
+                plan.street, length, trajectory, plan.policy, world.spawn_generator(), plan.board, plan.constants
+            )
             closing.callback(senses.close)
             for low, high in zip(blind_alley().low, blind_alley().high, strict=True):
                 world.build(low, high)

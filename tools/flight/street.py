@@ -33,6 +33,7 @@ from haltere.sim.sensors import SensorConfig, Sensors
 from haltere.sim.setpoint import Trajectory
 from haltere.sim.state import State
 from haltere.tools.flight.gating_log import GatingLog
+from haltere.tools.flight.region import Region
 from haltere.tools.gating.observed import Heard, observed
 from haltere.tools.gating.ring import LEAD_TICKS, Ring
 
@@ -140,6 +141,7 @@ class StreetSenses:
         weather: Sequence[str],
         length_s: float,
         trajectory: Trajectory,
+        policy: Path,
         generator: np.random.Generator,
         board: str = "sim",
         constants: Path | None = None,
@@ -148,13 +150,14 @@ class StreetSenses:
         """Args:
         weather: contexts, each for an equal part of the flight.
         length_s: of the flight.
-        trajectory: the gate brings everything on when the estimate is far from it.
+        trajectory: the gate brings everything on when the estimate is far from it,
+        policy: that flies; and when the estimate leaves its region of attraction, where that is known.
         generator: source of all noise.
         board: see `open_board`.
         constants: file of the energy model; default the shipped one.
         gated: False leaves everything on.
         """
-        self._trajectory = trajectory
+        self._trajectory, self._region = trajectory, Region(policy)
         self._names, self._stretch_s = tuple(weather), length_s / len(weather)
         self._conditions = [draw([name], generator) for name in weather]
         self._random = generator
@@ -187,6 +190,7 @@ class StreetSenses:
         self._gate = Gate(chooser, self._file.novelty)
         self._suite = Suite(self._scene, 1, self._random)
         self._camera = FlowCamera(self._scene, self._random)
+        self._region.reset()
         self._last: State | None = None
         self._periods, self._ring, self._heard, self._speed = 0, Ring(1), Heard(1), np.zeros(1)
         self._orders: Orders | None = None
@@ -208,9 +212,11 @@ class StreetSenses:
             np.array([signed(self._device.read(offset(name, axis))) for axis in range(3)]) / (1 << FRACTION_BITS)
             for name in ("POSITION", "VELOCITY")
         )
+        estimated = replace(seen, position_world_m=position, velocity_world_m_s=velocity)
+        over_level = self._region.over_level(estimated, self._trajectory.at(state.time_s))
         if last is not None and self._periods % EVERY == 0:
-            self._decide(state, position, velocity)
-        return replace(seen, position_world_m=position, velocity_world_m_s=velocity)
+            self._decide(state, position, velocity, over_level)
+        return estimated
 
     def conditions(self, time_s: float) -> tuple[str, Conditions]:
         """Returns name and conditions of the context at a time."""
@@ -265,7 +271,7 @@ class StreetSenses:
         for name, flags in (("BURST", asked.burst), ("GATE", asked.gate), ("FORCE", asked.force)):
             self._device.write(offset(name), _mask(flags[0]))
 
-    def _decide(self, state: State, position: Array, velocity: Array) -> None:
+    def _decide(self, state: State, position: Array, velocity: Array, over_level: float) -> None:
         device, awake = self._device, self._awake()
         self._speed = self._speed + (np.hypot(*velocity[:2]) - self._speed) * PERIOD_S * EVERY / 0.5
         nis = np.array([[device.read(offset("NIS", 0, path)) for path in range(len(PATHS))]]) / 256
@@ -275,8 +281,14 @@ class StreetSenses:
         off = np.array([float(np.linalg.norm(position - target))])
         repeats = np.array([[device.read(offset("REPEATS", 0, path)) for path in range(len(PATHS))]])
         age = np.array([[device.read(offset("STATE", 0, path)) & 0xFFFF for path in range(len(PATHS))]])
-        view = View(state.time_s, known, off, np.array([upright]), awake[None], np.zeros(1, np.int64), repeats, age)
-        orders = self._gate.decide(view)
+        inside = None
+        if self._region.known:
+            inside = np.array([over_level])
+            self.log.over_level.append(over_level)
+        context = np.zeros(1, np.int64)
+        orders = self._gate.decide(
+            View(state.time_s, known, off, np.array([upright]), awake[None], context, repeats, age, inside)
+        )
         if self._gated:
             self._orders = orders
         self._record(state, position, awake, orders)
