@@ -129,6 +129,18 @@ def contracting(frame: np.ndarray, low: np.ndarray, high: np.ndarray, factor: fl
     return finite & positive & (worst < 1 - ROUNDING), finite & never
 
 
+def check_factor(factor: float) -> None:
+    """Checks what a proof of contraction needs.
+
+    Raises:
+      ConfigError: the factor is not between 0 and 1, or JAX does not use float64.
+    """
+    if not 0 < factor < 1:
+        raise ConfigError(f"factor is {factor:g}: expected more than 0 and less than 1")
+    if jnp.zeros(()).dtype != jnp.float64:
+        raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
+
+
 def prove_contraction(
     step: Step,
     parameters: Any,
@@ -153,10 +165,7 @@ def prove_contraction(
     Raises:
       ConfigError: the factor is not between 0 and 1, or JAX does not use float64.
     """
-    if not 0 < factor < 1:
-        raise ConfigError(f"factor is {factor:g}: expected more than 0 and less than 1")
-    if jnp.zeros(()).dtype != jnp.float64:
-        raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
+    check_factor(factor)
     begun, widths = time.monotonic(), ball.half_widths()
     moved = np.abs(np.stack(_shift(step, parameters, jnp.asarray(ball.centre)))).max(0)
     shift = np.abs(ball.frame) @ moved

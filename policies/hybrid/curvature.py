@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid.contraction import ROUNDING, Ball, Step
+from haltere.policies.hybrid.contraction import ROUNDING, Ball, Step, check_factor
 from haltere.policies.hybrid.interval import Interval, surveyed
 
 SLACK = 1e-6
@@ -191,10 +190,7 @@ def contracts(piece: Piece, cases: Sequence[Any], ball: Ball, factor: float) -> 
     Raises:
       ConfigError: the factor is not between 0 and 1, or JAX does not use float64.
     """
-    if not 0 < factor < 1:
-        raise ConfigError(f"factor is {factor:g}: expected more than 0 and less than 1")
-    if jnp.zeros(()).dtype != jnp.float64:
-        raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
+    check_factor(factor)
     widths, left = ball.half_widths() * (1 + ROUNDING), ball.radius
     for case in cases:
         if not reach(guarded(piece, case, ball.centre, widths), ball) > ball.radius:
