@@ -64,7 +64,7 @@ class QuadrotorRecipe:
       confidence: with which.
     """
 
-    rounds: int = 400
+    rounds: int = 600
     vehicles: int = 2048
     fits: int = 50
     batch: int = 2048
@@ -75,7 +75,7 @@ class QuadrotorRecipe:
     reach: float = 1.5
     clip_norm: float = 1.0
     calibration: int = 16384
-    failing: float = 0.007
+    failing: float = 0.006
     confidence: float = 0.999
 
 
