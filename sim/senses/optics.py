@@ -70,7 +70,7 @@ def laser_ranges(
     with np.errstate(over="ignore", invalid="ignore"):
         reach = np.maximum(truth_m, 0.05)
         hard = np.where(np.isfinite(reach), REFLECTIVITY / math.pi * np.exp(-2 * alpha * reach) / reach**2, 0.0)
-    spread = 0.02 * reach * (1 - np.exp(-np.minimum(conditions.rain_mm_h[:, None], 50.0))) ** 2
+        spread = 0.02 * reach * (1 - np.exp(-np.minimum(conditions.rain_mm_h[:, None], 50.0))) ** 2
     spread = np.where(np.isfinite(spread), np.hypot(noise_m, spread), noise_m)
     measured = truth_m + spread * generator.standard_normal(truth_m.shape)
     log_visibility = np.log(conditions.visibility_m)
