@@ -13,14 +13,18 @@ from haltere.fpga.registers import offset
 COUNT, TICKS = 4, 400
 
 
+def _configure(device: GoldenDevice) -> None:
+    configure(device)
+    device.write(offset("DWELL"), 7)
+    device.write(offset("WATCHDOG"), 12)
+    device.write(offset("BURST_TICKS"), 11 << 16 | 4)
+
+
 def test_a_fleet_is_its_devices() -> None:
     random = np.random.default_rng(5)
     devices = [GoldenDevice() for _ in range(COUNT)]
     for device in devices:
-        configure(device)
-        device.write(offset("DWELL"), 7)
-        device.write(offset("WATCHDOG"), 12)
-        device.write(offset("BURST_TICKS"), 11 << 16 | 4)
+        _configure(device)
     fleet = Fleet(devices[0].core.memory, COUNT)
     start = random.integers(-(2**21), 2**21, (2, COUNT, 3))
     fleet.seed(*start)
@@ -30,6 +34,10 @@ def test_a_fleet_is_its_devices() -> None:
             device.write(offset("SEED_VELOCITY", axis), int(start[1, index, axis]) & 0xFFFFFFFF)
         device.write(offset("RELOAD"), 0x11F)
     for tick in range(TICKS):
+        if tick == 200:
+            fleet.reset(np.arange(COUNT) == 1)
+            devices[1].write(offset("CONTROL"), 1)
+            _configure(devices[1])
         if tick % 300 < 250:
             fleet.heartbeat()
             for device in devices:

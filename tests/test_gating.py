@@ -24,7 +24,7 @@ from haltere.tools.flight.plan import FlightPlan, fly_plan
 from haltere.tools.flight.region import Region
 from haltere.tools.flight.street import RTL_TICK_CYCLES, StreetSenses, check_room, open_board, weather_plan
 from haltere.tools.gating.comparison import the_flights
-from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, NOTHING, STUCK, Faults
+from haltere.tools.gating.faults import DRIVER, FLOOD, KINDS, NOTHING, RESET, STUCK, Faults
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.ring import RING_TICKS, Ring
 from haltere.tools.gating.scenarios import KNOWN, NAMES, every_context, scenarios
@@ -147,6 +147,8 @@ def test_faults_are_survived_and_counted() -> None:
     assert not log.awake[log.time_s > 2.2][:, KINDS.index(STUCK), LIDAR].any()
     assert log.overflows[KINDS.index(FLOOD), 2] > 0
     assert log.rejected[KINDS.index(NOTHING), FLOW] > 200
+    assert log.active[KINDS.index(RESET), IMU] < log.ticks <= log.active[KINDS.index(STUCK), IMU]
+    assert log.estimate_m[:, KINDS.index(RESET)].max() < 0.2
     with pytest.raises(ConfigError, match="'rust'"):
         Faults(("rust",), 0.0)
 
@@ -154,6 +156,7 @@ def test_faults_are_survived_and_counted() -> None:
 def test_fly_in_the_street(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "haltere.tools", "fly", "--world", "street", "--fpga", "sim", "--vehicle", "x500"]
     command += ["--weather", "clear,night", "--trajectory", "hover:position_m=0.5/0/1.5", "--duration", "6"]
+    command += ["--reset-fpga", "2.5"]
     done = subprocess.run([*command, "--output", str(tmp_path)], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((tmp_path / "summary.json").read_text())
@@ -161,6 +164,7 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
     assert numbers["tracking_rmse_m"] < 0.3
     assert 0 < numbers["fabric_saved_percent"] < 100
     assert 1 <= numbers["switches"] <= 4, "bursts are no switches"
+    assert numbers["fpga_resets"] == 1
     assert 0 < numbers["lyapunov_over_level_max"] < 1, "a calm flight is inside the policy's region"
     assert (tmp_path / "gates.png").stat().st_size > 10_000
 
@@ -171,6 +175,7 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
         (["--world", "street"], "--fpga sim"),
         (["--world", "moon"], "field and street"),
         (["--weather", "fog"], "belong to --world street"),
+        (["--reset-fpga", "3"], "belongs to --world street"),
         (["--world", "street", "--fpga", "sim", "--weather", "hail"], "the contexts are clear, fog"),
         (["--world", "street", "--fpga", "sim", "--realtime"], "not real-time"),
         (["--world", "street", "--fpga", "sim", "--trajectory", "hover:position_m=5/0/1"], "within ±4.80 m"),

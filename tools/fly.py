@@ -91,6 +91,9 @@ def fly(
         str | None,
         typer.Option(help="Of the street: sim (golden model of the gated paths) or rtl (the verilated design)."),
     ] = None,
+    reset_fpga: Annotated[
+        float | None, typer.Option(help="Of the street: reset the simulated FPGA after so many seconds.")
+    ] = None,
     constants: Annotated[Path | None, typer.Option(help="Of the street's energy model: a TOML file.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of log, picture and video.")] = Path("runs/fly"),
     video: Annotated[bool, typer.Option("--video", help="Write an MP4 as well.")] = False,
@@ -127,6 +130,7 @@ def fly(
         kill_runtime_s=kill_runtime,
         street=_street(world, weather, fpga),
         board=fpga or "sim",
+        reset_fpga_s=reset_fpga,
         constants=constants,
     )
     console = Console()

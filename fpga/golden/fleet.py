@@ -5,6 +5,9 @@ What `haltere.fpga.golden.device` does for one flight with registers, this does 
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +20,17 @@ from haltere.fpga.golden.words import WordMemory
 from haltere.fpga.paths import IMU, PATHS, QUEUE_DEPTH
 
 _LONGEST = 0xFFFF
+_Leaves = TypeVar("_Leaves", kalman.FilterState, fuser.FuserState)
+
+
+def _anew(where: Flags, new: _Leaves, old: _Leaves) -> _Leaves:
+    """The state `new` of some flights (N,), `old` of the others."""
+
+    def chosen(name: str) -> Any:
+        leaf = getattr(new, name)
+        return np.where(where.reshape(-1, *(1,) * (leaf.ndim - 1)), leaf, getattr(old, name))
+
+    return replace(old, **{field.name: chosen(field.name) for field in fields(old)})
 
 
 class Fleet:
@@ -40,7 +54,7 @@ class Fleet:
         self._configs, self._fusion = decode(memory)
         self._dwell, self._watchdog = memory.get("DWELL"), memory.get("WATCHDOG")
         self._burst_on, self._burst_period = memory.get("BURST_TICKS") & _LONGEST, memory.get("BURST_TICKS") >> 16
-        self._phase = 0
+        self._phase = np.zeros(count, np.int64)
         shape = (count, len(PATHS))
         self.awake, self.gate = np.ones(shape, np.bool_), np.ones(shape, np.bool_)
         self.burst, self.force = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
@@ -51,16 +65,32 @@ class Fleet:
         self._since, self._reload = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
         self._silence, self._beat = np.full(count, _LONGEST, np.int64), np.zeros(count, np.bool_)
         self._queues: list[list[tuple[Words, Flags]]] = [[] for _ in PATHS]
-        self._seed: tuple[Words, Words] | None = None
+        self._seed: tuple[Words, Words, Flags] | None = None
 
     def heartbeat(self, where: Flags | None = None) -> None:
         """Notes that software lives: that of some flights (N,), or of all."""
         self._beat |= True if where is None else where
 
-    def seed(self, position: Words, velocity: Words) -> None:
-        """Starts all flights from given states, (N, 3) Q12.20, at the next tick."""
-        self._seed = position, velocity
-        self._reload[:] = True
+    def seed(self, position: Words, velocity: Words, where: Flags | None = None) -> None:
+        """Starts some flights (N,), or all, from given states, (N, 3) Q12.20, at the next tick."""
+        anew = np.ones(len(position), np.bool_) if where is None else where
+        self._seed = position, velocity, anew
+        self._reload |= anew[:, None]
+
+    def reset(self, where: Flags) -> None:
+        """Begins anew in some flights (N,), as the reset line does: everything on, nothing known, counts of zero."""
+        count = len(where)
+        self.awake[where], self.gate[where], self.burst[where], self.force[where] = True, True, False, False
+        self.expired[where], self._silence[where], self._beat[where], self._phase[where] = True, _LONGEST, False, 0
+        self.paths = [
+            _anew(where, kalman.initial_state(path, (count,)), state)
+            for path, state in zip(PATHS, self.paths, strict=True)
+        ]
+        self.fuser = _anew(where, fuser.initial_state((count,)), self.fuser)
+        for counts in (self.active, self.switches, self.dropped, self.overflows, self._since):
+            counts[where] = 0
+        self._reload[where] = False
+        self._queues = [[(codes, waiting & ~where) for codes, waiting in queue] for queue in self._queues]
 
     def push(self, path: int, codes: npt.NDArray[np.int64], where: Flags | None = None) -> None:
         """Hands samples to a path: (N, channels) int16 codes, of the flights that have one (N,), or of all."""
@@ -79,7 +109,7 @@ class Fleet:
         self._reload = np.zeros_like(reload)
         self._work(IMU, reload)
         if self._seed is not None:
-            self.fuser = fuser.seed(self.fuser, *self._seed, np.ones(len(reload), np.bool_))
+            self.fuser = fuser.seed(self.fuser, *self._seed)
             self._seed = None
         self.fuser = fuser.predict(self._fusion, self.fuser, self.paths[IMU])
         for path in range(1, len(PATHS)):
@@ -94,9 +124,9 @@ class Fleet:
         forced = self.force | expired[:, None]
         forced[:, IMU] = True
         asked = np.where(self._since >= self._dwell, self.gate, self.awake)
-        asked = np.where(self.burst, self.gate & (self._phase < self._burst_on), asked)
+        asked = np.where(self.burst, self.gate & (self._phase < self._burst_on)[:, None], asked)
         after = forced | asked
-        self._phase = 0 if self._phase + 1 >= self._burst_period else self._phase + 1
+        self._phase = np.where(self._phase + 1 >= self._burst_period, 0, self._phase + 1)
         self.gate[just_expired], self.burst[just_expired] = True, False
         changed = after != self.awake
         self._since = np.where(changed, 0, np.minimum(self._since + 1, _LONGEST))

@@ -23,6 +23,7 @@ class GatingLog:
       over_level: Lyapunov value of the estimated state over its level; empty where the policy's region is not known.
       power_w: sensors, and fabric, since the last decision.
       energy, everything: of the whole flight, and what it had been with everything on.
+      resets: times that the FPGA was found to have been reset, and was set up again.
     """
 
     time_s: list[float] = field(default_factory=list)
@@ -36,6 +37,7 @@ class GatingLog:
     power_w: list[tuple[float, float]] = field(default_factory=list)
     energy: Energy | None = None
     everything: Energy | None = None
+    resets: int = 0
 
 
 def gating_summary(log: GatingLog) -> dict[str, float]:
@@ -51,6 +53,7 @@ def gating_summary(log: GatingLog) -> dict[str, float]:
         "estimate_rmse_m": float(np.sqrt(np.mean(np.square(log.estimate_error_m)))),
         "context_right_percent": 100 * float(right[settled].mean()) if settled.any() else float("nan"),
         "switches": int((asked[1:] != asked[:-1]).any(axis=1).sum()),
+        "fpga_resets": log.resets,
         "sensors_j": log.energy.sensors.value,
         "fabric_j": log.energy.fabric().value,
         "sensors_all_on_j": log.everything.sensors.value,

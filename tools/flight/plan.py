@@ -56,6 +56,7 @@ class FlightPlan:
       street: contexts of a flight between houses, in turn, on the state that the simulated FPGA estimates; None: an
         open field, and the state with noise.
       board: of the simulated FPGA, `sim` or `rtl`.
+      reset_fpga_s: it is reset at this time, s, in the middle of a control period; None: never.
       constants: file of its energy model; None: the shipped one.
       kill_runtime_s: the runtime is killed (SIGKILL) at this time, s; None: never.
     """
@@ -81,6 +82,7 @@ class FlightPlan:
     kill_runtime_s: float | None = None
     street: tuple[str, ...] | None = None
     board: str = "sim"
+    reset_fpga_s: float | None = None
     constants: Path | None = None
 
     @property
@@ -168,6 +170,8 @@ def fly_plan(
         events = (*events, kill_runtime_at(plan.kill_runtime_s))
     if plan.poke_s is not None:
         events = (*events, poke_at(plan.poke_s, plan.poke_m_s))
+    if plan.reset_fpga_s is not None and plan.street is None:
+        raise ConfigError("--reset-fpga belongs to --world street: the open field has no FPGA")
     output.mkdir(parents=True, exist_ok=True)
     (output / BLACK_BOX).unlink(missing_ok=True)
     if plan.street is not None:
@@ -187,7 +191,14 @@ def fly_plan(
             sensors = Sensors(sensor_config, world.spawn_generator())
         else:
             senses = StreetSenses(
-                plan.street, length, trajectory, plan.policy, world.spawn_generator(), plan.board, plan.constants
+                plan.street,
+                length,
+                trajectory,
+                plan.policy,
+                world.spawn_generator(),
+                plan.board,
+                plan.constants,
+                reset_s=plan.reset_fpga_s,
             )
             closing.callback(senses.close)
             for low, high in zip(blind_alley().low, blind_alley().high, strict=True):

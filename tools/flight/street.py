@@ -146,6 +146,7 @@ class StreetSenses:
         board: str = "sim",
         constants: Path | None = None,
         gated: bool = True,
+        reset_s: float | None = None,
     ) -> None:
         """Args:
         weather: contexts, each for an equal part of the flight.
@@ -156,6 +157,7 @@ class StreetSenses:
         board: see `open_board`.
         constants: file of the energy model; default the shipped one.
         gated: False leaves everything on.
+        reset_s: the FPGA is reset at this time, s, in the middle of a control period; None: never.
         """
         self._trajectory, self._region = trajectory, Region(policy)
         self._names, self._stretch_s = tuple(weather), length_s / len(weather)
@@ -166,7 +168,7 @@ class StreetSenses:
         self._constants = load_constants(constants or CONSTANTS)
         self._file = read_gate(GATE_PERCEPTRON)
         self._device, self._cycles = open_board(board)
-        self._gated = gated
+        self._gated, self._reset_s = gated, reset_s
         self.log = GatingLog()
         self.reset()
 
@@ -176,6 +178,23 @@ class StreetSenses:
 
     def reset(self) -> None:
         """Begins anew: the next state is known, as at take-off."""
+        subsets = self._set_up()
+        chooser = ByContext(OnDevice(self._device, self._file.network), subsets)
+        self._gate = Gate(chooser, self._file.novelty)
+        self._suite = Suite(self._scene, 1, self._random)
+        self._camera = FlowCamera(self._scene, self._random)
+        self._region.reset()
+        self._last: State | None = None
+        self._periods, self._ring, self._heard, self._speed = 0, Ring(1), Heard(1), np.zeros(1)
+        self._orders: Orders | None = None
+        self._quiet_s = np.full(len(PATHS), np.inf)
+        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)), 0.0)
+        self._counted = (np.zeros(len(PATHS)), np.zeros(len(PATHS)))  # before the FPGA was reset
+        self._due_s, self._ticks = self._reset_s, 0
+        self.log = GatingLog()
+
+    def _set_up(self) -> npt.NDArray[np.int64]:
+        """Resets the device and writes its configuration; returns the subset of paths for each context."""
         device = self._device
         device.write(offset("CONTROL"), 1)
         for _ in range(8):  # the reset lasts some cycles more, in which nothing can be written
@@ -186,17 +205,7 @@ class StreetSenses:
         subsets = Objective().choose(self._file.loss, power)
         for context, paths in enumerate(paths_of(subsets)):
             device.write(offset("MASK", context), _mask(paths))
-        chooser = ByContext(OnDevice(device, self._file.network), subsets)
-        self._gate = Gate(chooser, self._file.novelty)
-        self._suite = Suite(self._scene, 1, self._random)
-        self._camera = FlowCamera(self._scene, self._random)
-        self._region.reset()
-        self._last: State | None = None
-        self._periods, self._ring, self._heard, self._speed = 0, Ring(1), Heard(1), np.zeros(1)
-        self._orders: Orders | None = None
-        self._quiet_s = np.full(len(PATHS), np.inf)
-        self._before = (np.zeros(len(PATHS)), np.zeros(len(PATHS)), 0.0)
-        self.log = GatingLog()
+        return subsets
 
     def measure(self, state: State) -> State:
         """Takes the true state of now, 10 ms after the last; returns the estimated one."""
@@ -208,25 +217,47 @@ class StreetSenses:
         else:
             return seen
         self._last = state
-        position, velocity = (
-            np.array([signed(self._device.read(offset(name, axis))) for axis in range(3)]) / (1 << FRACTION_BITS)
-            for name in ("POSITION", "VELOCITY")
-        )
+        ticks = self._device.read(offset("TICKS"))
+        if ticks < self._ticks:
+            self._go_on()
+        self._ticks = ticks
+        position, velocity = self._estimate = self._read_estimate()
         estimated = replace(seen, position_world_m=position, velocity_world_m_s=velocity)
         over_level = self._region.over_level(estimated, self._trajectory.at(state.time_s))
         if last is not None and self._periods % EVERY == 0:
             self._decide(state, position, velocity, over_level)
         return estimated
 
+    def _read_estimate(self) -> tuple[Array, Array]:
+        position, velocity = (
+            np.array([signed(self._device.read(offset(name, axis))) for axis in range(3)]) / (1 << FRACTION_BITS)
+            for name in ("POSITION", "VELOCITY")
+        )
+        return position, velocity
+
+    def _go_on(self) -> None:
+        """Sets a device up that has been reset in flight, and starts it from where the last estimate leads."""
+        self.log.resets += 1
+        position, velocity = self._estimate
+        self._counted = self._before[0], self._before[1]
+        self._set_up()
+        self._write_seed(position + PERIOD_S * velocity, velocity)
+        self._device.write(offset("RELOAD"), 0x11F)
+        self._device.write(offset("HEARTBEAT"), 1)
+        self._device.advance(1)
+
     def conditions(self, time_s: float) -> tuple[str, Conditions]:
         """Returns name and conditions of the context at a time."""
         number = min(int(time_s / self._stretch_s), len(self._names) - 1)
         return self._names[number], self._conditions[number]
 
-    def _seed(self, state: State) -> None:
-        for name, values in (("SEED_POSITION", state.position_world_m), ("SEED_VELOCITY", state.velocity_world_m_s)):
+    def _write_seed(self, position: Array, velocity: Array) -> None:
+        for name, values in (("SEED_POSITION", position), ("SEED_VELOCITY", velocity)):
             for axis, value in enumerate(values.tolist()):
                 self._device.write(offset(name, axis), round(value * (1 << FRACTION_BITS)) & 0xFFFFFFFF)
+
+    def _seed(self, state: State) -> None:
+        self._write_seed(state.position_world_m, state.velocity_world_m_s)
         self._device.advance(LEAD_TICKS - 1)
         self._device.write(offset("RELOAD"), 0x11F)
         self._device.write(offset("HEARTBEAT"), 1)
@@ -251,6 +282,9 @@ class StreetSenses:
         self._order()
         self._quiet_s += PERIOD_S
         for tick in range(codes["imu"].shape[1]):
+            if tick == 2 and self._due_s is not None and state.time_s >= self._due_s:
+                self._due_s = None
+                self._device.write(offset("CONTROL"), 1)
             self._device.push(IMU, codes["imu"][0, tick].tolist())
             # At the period's end, so that a sample is as old then as its sensor's delay says.
             if tick == codes["imu"].shape[1] - 1:
@@ -304,8 +338,8 @@ class StreetSenses:
         log.forced.append(bool(orders.force[0, 1:].any()))
         log.estimate_error_m.append(float(np.linalg.norm(position - state.position_world_m)))
         time_s = self._periods * PERIOD_S
-        active_s = np.array([self._active_s(path) for path in range(len(PATHS))])
-        samples = np.array([self._device.read(offset("SAMPLES", 0, path)) for path in range(len(PATHS))])
+        active_s = self._counted[0] + [self._active_s(path) for path in range(len(PATHS))]
+        samples = self._counted[1] + [self._device.read(offset("SAMPLES", 0, path)) for path in range(len(PATHS))]
         lit_s = float(self._ring.lit[0]) / TICK_RATE_HZ
         past_s, past_samples, past_lit_s = self._before
         span_s = PERIOD_S * EVERY

@@ -14,7 +14,8 @@ Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
 
 STUCK, NOTHING, FLOOD, DRIVER = "ring stuck", "flow without a measurement", "ring floods its queue", "driver killed"
-KINDS = (STUCK, NOTHING, FLOOD, DRIVER)
+RESET = "FPGA reset in the middle of a period"
+KINDS = (STUCK, NOTHING, FLOOD, DRIVER, RESET)
 COPIES = 12
 """Of each sample of a ring that floods: more than the queue holds."""
 

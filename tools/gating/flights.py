@@ -24,7 +24,7 @@ from haltere.policies.foundation.evaluate import at_rest
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 from haltere.sim.senses.street import blind_alley
 from haltere.sim.senses.suite import PERIOD_S, Suite, Truth
-from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, Faults
+from haltere.tools.gating.faults import COPIES, DRIVER, FLOOD, RESET, Faults
 from haltere.tools.gating.observed import Heard, observed
 from haltere.tools.gating.reference import reference
 from haltere.tools.gating.ring import LEAD_TICKS, Ring
@@ -184,7 +184,8 @@ class Flights:
         ran = fleet.active.copy()
         asleep, since_s = np.zeros((count, len(PATHS)), np.bool_), np.full((count, len(PATHS)), np.nan)
         waking: list[list[Array]] = [[] for _ in PATHS]
-        velocity = speed
+        velocity, guess, drift = speed, place, speed
+        fallen = np.zeros(count, np.bool_)
         rows = []
         steps = round(sum(flown.stretch_s) / PERIOD_S)
         for number in range(steps):
@@ -207,7 +208,11 @@ class Flights:
                 for new, old in zip(timed, (fleet.gate, fleet.burst, fleet.force), strict=True)
             )
             quiet_s += PERIOD_S
+            falls = ~fallen & (False if faults is None else faults.have(RESET, time_s))
             for tick in range(TICKS):
+                if tick == TICKS // 2 and falls.any():
+                    fleet.reset(falls)
+                    ran[falls], fallen = 0, fallen | falls
                 fleet.push(IMU, codes["imu"][:, tick])
                 # At the period's end, so that a sample is as old then as its sensor's delay says.
                 if tick == TICKS - 1:
@@ -230,7 +235,14 @@ class Flights:
                 now = np.flatnonzero(valid[:, path])
                 waking[path].append(np.column_stack([now, since_s[now, path]]))
             since_s[valid] = np.nan
-            guess, drift = (word / (1 << FRACTION_BITS) for word in (fleet.fuser.position, fleet.fuser.velocity))
+            # Whose ticks are fewer than before has been reset: it goes on from where it is by the last estimate.
+            reckoned = guess + PERIOD_S * drift, drift
+            guess, drift = (
+                np.where(falls[:, None], last, word / (1 << FRACTION_BITS))
+                for last, word in zip(reckoned, (fleet.fuser.position, fleet.fuser.velocity), strict=True)
+            )
+            if falls.any():
+                fleet.seed(_words(guess), _words(drift), falls)
             target, rate = reference(angle_s, flown.phase, pace)
             errors = np.concatenate([guess - target, drift - rate], axis=1).T.astype(np.float32)
             noise = random.standard_normal((count, 12)).astype(np.float32).T
