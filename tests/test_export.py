@@ -222,7 +222,7 @@ def test_one_changed_weight_disagrees_with_the_golden_vectors(tmp_path: Path, na
 
     path = changed(tmp_path / "p.onnx", bump)
     for backend in BACKENDS:
-        with pytest.raises(PolicyFileError, match="disagrees with its golden vectors|constants of the graph were changed"):
+        with pytest.raises(PolicyFileError, match=r"disagrees with its golden vectors|constants of the graph"):
             load_policy(path, backend)
 
 

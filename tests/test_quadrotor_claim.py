@@ -134,13 +134,13 @@ def test_a_common_norm_is_found_where_the_mean_has_none() -> None:
 
 def test_an_unstable_loop_is_disproved() -> None:
     asked = Asked(box=0.0, rate=0.01, hole=0.05, seconds=60.0, lyapunov=False)
-    proved, said = subject(Path(FOUNDATION), asked).look("arpl", lambda text: None)
+    proved, said = subject(Path(FOUNDATION), asked).look("x500", lambda text: None)
     assert not proved
     assert said.startswith("disproved (at the equilibrium, the largest eigenvalue is 1.0")
 
 
 @pytest.mark.slow
-def test_the_shipped_policy_is_proved_to_hold_an_x500() -> None:
+def test_the_shipped_policy_is_proved_to_hold_an_arpl() -> None:
     asked = Asked(box=0.0, rate=0.01, hole=0.05, seconds=900.0, lyapunov=False)
-    proved, said = subject(Path(FOUNDATION), asked).look("x500", lambda text: None)
+    proved, said = subject(Path(FOUNDATION), asked).look("arpl", lambda text: None)
     assert proved, said
