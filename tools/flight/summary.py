@@ -82,7 +82,7 @@ def as_table(numbers: dict[str, float | str], title: str) -> Table:
         table.add_row("context known, 1 s after changes", cell("context_right_percent", "{:.1f} %"))
         table.add_row("gates switched", cell("switches", "{}"))
         if numbers["fpga_resets"]:
-            table.add_row("FPGA reset, and set up again", cell("fpga_resets", "{} times"))
+            table.add_row("FPGA resets, set up again", cell("fpga_resets", "{}"))
         table.add_row("energy: sensors", cell("sensors_j", "{:.2f} J") + " of " + cell("sensors_all_on_j", "{:.2f} J"))
         table.add_row(
             "energy: clocks and data", cell("fabric_j", "{:.2g} J") + " of " + cell("fabric_all_on_j", "{:.2g} J")
