@@ -232,12 +232,15 @@ def test_a_thrown_vehicle_is_outside_the_region() -> None:
     from haltere.sim.state import State
 
     region, setpoint = Region(FOUNDATION), make_trajectory("hover").at(0.0)
-    assert region.known
     level, zero3 = np.array([1.0, 0, 0, 0]), np.zeros(3)
     for quat_wxyz, spin, inside in ((level, 0.0, True), (np.array([0.0, 1.0, 0, 0]), 15.0, False)):
         region.reset()
         state = State(0.0, setpoint.position_world_m, quat_wxyz, zero3, np.full(3, spin), np.zeros(4))
-        assert (region.over_level(state, setpoint) <= 1) == inside
+        over_level = region.over_level(state, setpoint)
+        assert over_level is not None
+        assert (over_level <= 1) == inside
+    region.known = False  # as of a file of another policy
+    assert region.over_level(state, setpoint) is None
 
 
 def test_a_plan_in_real_time_is_refused_in_the_street(tmp_path: Path) -> None:

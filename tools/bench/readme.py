@@ -180,29 +180,7 @@ def quadrotor_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
-def ablation_table() -> list[str]:
-    """Cells and sizes, trained alike: one row each."""
-    record = load_record("ablation")
-    cells = {(row["measure"], row["method"]): row["value"] for row in record["rows"]}
-    head = {
-        "parameters": "parameters",
-        "stable": "hover, 0 ms stale: stable",
-        "20 ms late": "hover, 20 ms stale: stable",
-        "30 ms late": "hover, 30 ms stale: stable",
-        "steady error": "hover, 0 ms stale: steady error, median",
-        "steady error, constant force": "hover, constant force: steady error, median",
-        "figure-eight of 9 s": "figure-eight 9 s: RMSE, median",
-    }
-    units = {row["measure"]: "" if row["unit"] == "1" else f" {row['unit']}" for row in record["rows"]}
-    lines = [f"| cell and size | {' | '.join(head)} |", "|---|" + "---|" * len(head)]
-    for who in dict.fromkeys(row["method"] for row in record["rows"]):
-        shown = (f"{_number(cells[measure, who])}{units[measure]}" for measure in head.values())
-        lines.append(f"| {who} | {' | '.join(shown)} |")
-    return [*lines, "", _source(record)]
-
-
 TABLES = {
-    "ablation": ablation_table,
     "quadrotor": quadrotor_table,
     "hybrid": hybrid_table,
     "foundation": foundation_table,

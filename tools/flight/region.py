@@ -42,8 +42,13 @@ class Region:
         self._policy.reset()
         self._action = np.zeros(ACTION_SIZE, np.float32)
 
-    def over_level(self, measured: State, setpoint: Setpoint) -> float:
-        """Takes a control period's state; returns V over the level: inside the region, it is at most 1."""
+    def over_level(self, measured: State, setpoint: Setpoint) -> float | None:
+        """Takes a control period's state; returns V over the level: inside the region, it is at most 1.
+
+        None, if the file speaks of another policy.
+        """
+        if not self.known:
+            return None
         seen = observation_of(measured, setpoint, self._action)
         answer = self._function.step(np.concatenate([seen, self._policy.hidden_state]), self._mode)
         self._action[:] = self._policy.step(seen)

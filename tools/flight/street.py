@@ -211,7 +211,7 @@ class StreetSenses:
         """Takes the true state of now, 10 ms after the last; returns the estimated one."""
         seen, last = self._attitude.measure(state), self._last
         if last is None:
-            self._seed(state)
+            self._start(state.position_world_m, state.velocity_world_m_s, LEAD_TICKS - 1)
         elif state.time_s > last.time_s:
             self._advance(state, last)
         else:
@@ -241,24 +241,18 @@ class StreetSenses:
         position, velocity = self._estimate
         self._counted = self._before[0], self._before[1]
         self._set_up()
-        self._write_seed(position + PERIOD_S * velocity, velocity)
-        self._device.write(offset("RELOAD"), 0x11F)
-        self._device.write(offset("HEARTBEAT"), 1)
-        self._device.advance(1)
+        self._start(position + PERIOD_S * velocity, velocity, 0)
 
     def conditions(self, time_s: float) -> tuple[str, Conditions]:
         """Returns name and conditions of the context at a time."""
         number = min(int(time_s / self._stretch_s), len(self._names) - 1)
         return self._names[number], self._conditions[number]
 
-    def _write_seed(self, position: Array, velocity: Array) -> None:
+    def _start(self, position: Array, velocity: Array, lead_ticks: int) -> None:
         for name, values in (("SEED_POSITION", position), ("SEED_VELOCITY", velocity)):
             for axis, value in enumerate(values.tolist()):
                 self._device.write(offset(name, axis), round(value * (1 << FRACTION_BITS)) & 0xFFFFFFFF)
-
-    def _seed(self, state: State) -> None:
-        self._write_seed(state.position_world_m, state.velocity_world_m_s)
-        self._device.advance(LEAD_TICKS - 1)
+        self._device.advance(lead_ticks)
         self._device.write(offset("RELOAD"), 0x11F)
         self._device.write(offset("HEARTBEAT"), 1)
         self._device.advance(1)
@@ -305,7 +299,7 @@ class StreetSenses:
         for name, flags in (("BURST", asked.burst), ("GATE", asked.gate), ("FORCE", asked.force)):
             self._device.write(offset(name), _mask(flags[0]))
 
-    def _decide(self, state: State, position: Array, velocity: Array, over_level: float) -> None:
+    def _decide(self, state: State, position: Array, velocity: Array, over_level: float | None) -> None:
         device, awake = self._device, self._awake()
         self._speed = self._speed + (np.hypot(*velocity[:2]) - self._speed) * PERIOD_S * EVERY / 0.5
         nis = np.array([[device.read(offset("NIS", 0, path)) for path in range(len(PATHS))]]) / 256
@@ -315,9 +309,8 @@ class StreetSenses:
         off = np.array([float(np.linalg.norm(position - target))])
         repeats = np.array([[device.read(offset("REPEATS", 0, path)) for path in range(len(PATHS))]])
         age = np.array([[device.read(offset("STATE", 0, path)) & 0xFFFF for path in range(len(PATHS))]])
-        inside = None
-        if self._region.known:
-            inside = np.array([over_level])
+        inside = None if over_level is None else np.array([over_level])
+        if over_level is not None:
             self.log.over_level.append(over_level)
         context = np.zeros(1, np.int64)
         orders = self._gate.decide(
