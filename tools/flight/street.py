@@ -239,7 +239,9 @@ class StreetSenses:
         """Sets a device up that has been reset in flight, and starts it from where the last estimate leads."""
         self.log.resets += 1
         position, velocity = self._estimate
-        self._counted = self._before[0], self._before[1]
+        # What was counted since the last decision is lost: as if every clock had run.
+        lost_s = (self._periods % EVERY or EVERY) * PERIOD_S
+        self._counted = self._before[0] + lost_s, self._before[1]
         self._set_up()
         self._start(position + PERIOD_S * velocity, velocity, 0)
 
