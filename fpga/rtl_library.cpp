@@ -1,8 +1,11 @@
-// The verilated design behind a C interface: cycles, AXI4-Lite accesses, samples, reset.
+// The verilated design behind a C interface: cycles, AXI4-Lite accesses, samples, reset; toggles, where they are traced.
 #include <cstdint>
 
 #include "Vcarma_top.h"
 #include "verilated.h"
+#if VM_TRACE_SAIF
+#include "verilated_saif_c.h"
+#endif
 
 namespace {
 
@@ -12,8 +15,16 @@ struct Board {
     VerilatedContext context;
     Vcarma_top top{&context};
     uint64_t cycles = 0;
+#if VM_TRACE_SAIF
+    VerilatedSaifC saif;
+    bool tracing = false;
+#endif
 
     Board() {
+#if VM_TRACE_SAIF
+        context.traceEverOn(true);
+        top.trace(&saif, 1);
+#endif
         top.s_axi_aresetn = 0;
         top.s_axi_aclk = 0;
         top.s_axil_bready = 1;
@@ -26,6 +37,10 @@ struct Board {
         top.eval();
         top.s_axi_aclk = 0;
         top.eval();
+#if VM_TRACE_SAIF
+        // Once a cycle: all nets but the clocks have settled after the rising edge.
+        if (tracing) saif.dump(cycles);
+#endif
         ++cycles;
     }
 };
@@ -128,4 +143,20 @@ int haltere_carma_push(void *handle, uint32_t path, const uint32_t *words) {
     top.s_axis_gps_tvalid = top.s_axis_radar_tvalid = 0;
     return 0;
 }
+
+#if VM_TRACE_SAIF
+// Counts the toggles of every net from here on, for a file in the Switching Activity Interchange Format.
+void haltere_carma_trace(void *handle, const char *file) {
+    Board *b = board(handle);
+    b->saif.open(file);
+    b->saif.dump(b->cycles);
+    b->tracing = true;
+}
+
+void haltere_carma_untrace(void *handle) {
+    Board *b = board(handle);
+    b->tracing = false;
+    b->saif.close();
+}
+#endif
 }

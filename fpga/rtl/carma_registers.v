@@ -197,40 +197,38 @@ module carma_registers (
 
     reg [31:0] own;
     always @(posedge clk) begin
-        own <= 32'd0;
-        case (bus_address)
-            WORD_ID: own <= IDENTITY;
-            WORD_VERSION: own <= MAP_VERSION;
-            WORD_CAPABILITY: own <= CAPABILITY;
-            WORD_GATE: own <= {27'd0, gate};
-            WORD_FORCE: own <= {27'd0, force_on};
-            WORD_STATUS: own <= {21'd0, classifier_busy, tick_busy, expired, 3'd0, awake};
-            WORD_SUGGESTION: own <= {15'd0, known, 4'd0, context_, 3'd0, suggestion};
-            WORD_TICK_CYCLES: own <= tick_cycles;
-            WORD_TICKS: own <= ticks;
-            WORD_OVERRUNS: own <= {8'd0, overruns};
-            WORD_BURST: own <= {27'd0, burst};
-            WORD_BURST_TICKS: own <= burst_ticks;
-            WORD_DWELL: own <= {16'd0, dwell};
-            WORD_WATCHDOG: own <= {16'd0, watchdog};
-            WORD_EXPIRIES: own <= {8'd0, expiries};
-            WORD_CYCLES_LO: own <= cycles_low;
-            WORD_CYCLES_HI: own <= cycles_high;
-            WORD_POSITION: own <= position[31:0];
-            WORD_POSITION + 11'd1: own <= position[63:32];
-            WORD_POSITION + 11'd2: own <= position[95:64];
-            WORD_VELOCITY: own <= velocity[31:0];
-            WORD_VELOCITY + 11'd1: own <= velocity[63:32];
-            WORD_VELOCITY + 11'd2: own <= velocity[95:64];
-            WORD_REQUANTISE: own <= {11'd0, requantise};
-            WORD_MARGIN_MIN: own <= margin_min;
-            WORD_HYSTERESIS: own <= {24'd0, hysteresis};
-            WORD_BEST: own <= {28'd0, best};
-            WORD_MARGIN: own <= margin;
-            WORD_CLASSIFIED: own <= {8'd0, classifications};
-            default: begin
-                if (bus_address[10:4] == WORD_MASK[10:4]) own <= {27'd0, masks[bus_address[3:0]*5+:5]};
-            end
+        if (bus_address[10:6] != 5'd0) own <= {27'd0, masks[bus_address[3:0]*5+:5]};
+        else case (bus_address[5:0])
+            WORD_ID[5:0]: own <= IDENTITY;
+            WORD_VERSION[5:0]: own <= MAP_VERSION;
+            WORD_CAPABILITY[5:0]: own <= CAPABILITY;
+            WORD_GATE[5:0]: own <= {27'd0, gate};
+            WORD_FORCE[5:0]: own <= {27'd0, force_on};
+            WORD_STATUS[5:0]: own <= {21'd0, classifier_busy, tick_busy, expired, 3'd0, awake};
+            WORD_SUGGESTION[5:0]: own <= {15'd0, known, 4'd0, context_, 3'd0, suggestion};
+            WORD_TICK_CYCLES[5:0]: own <= tick_cycles;
+            WORD_TICKS[5:0]: own <= ticks;
+            WORD_OVERRUNS[5:0]: own <= {8'd0, overruns};
+            WORD_BURST[5:0]: own <= {27'd0, burst};
+            WORD_BURST_TICKS[5:0]: own <= burst_ticks;
+            WORD_DWELL[5:0]: own <= {16'd0, dwell};
+            WORD_WATCHDOG[5:0]: own <= {16'd0, watchdog};
+            WORD_EXPIRIES[5:0]: own <= {8'd0, expiries};
+            WORD_CYCLES_LO[5:0]: own <= cycles_low;
+            WORD_CYCLES_HI[5:0]: own <= cycles_high;
+            WORD_POSITION[5:0]: own <= position[31:0];
+            WORD_POSITION[5:0] + 6'd1: own <= position[63:32];
+            WORD_POSITION[5:0] + 6'd2: own <= position[95:64];
+            WORD_VELOCITY[5:0]: own <= velocity[31:0];
+            WORD_VELOCITY[5:0] + 6'd1: own <= velocity[63:32];
+            WORD_VELOCITY[5:0] + 6'd2: own <= velocity[95:64];
+            WORD_REQUANTISE[5:0]: own <= {11'd0, requantise};
+            WORD_MARGIN_MIN[5:0]: own <= margin_min;
+            WORD_HYSTERESIS[5:0]: own <= {24'd0, hysteresis};
+            WORD_BEST[5:0]: own <= {28'd0, best};
+            WORD_MARGIN[5:0]: own <= margin;
+            WORD_CLASSIFIED[5:0]: own <= {8'd0, classifications};
+            default: own <= 32'd0;
         endcase
     end
 
@@ -238,7 +236,8 @@ module carma_registers (
         if (is_memory || (is_plain && plain_written[plain])) bus_read_data <= memory_read_data;
         else if (is_path) bus_read_data <= path_read_data[path*32+:32];
         else if (is_weight) bus_read_data <= weight_read_data;
-        else bus_read_data <= own;
+        else if (bus_address[10:6] == 5'd0 || bus_address[10:4] == WORD_MASK[10:4]) bus_read_data <= own;
+        else bus_read_data <= 32'd0;
     end
 
 endmodule
