@@ -133,6 +133,8 @@ def hybrid_table() -> list[str]:
         "published": ("Meng & Fan, published",),
         "LQR, CLF-QP": ("LQR", "CLF-QP"),
         "MPC": ("MPC (CasADi, IPOPT)", "One-hop MPC (Newton)"),
+        "PPO": ("PPO (brax)",),
+        "SAC": ("SAC (brax)",),
         "no planner": ("Haltere, no planner",),
     }
     lines = [f"| measure | {' | '.join(columns)} | Haltere | aim |", "|---|" + "---|" * (len(columns) + 2)]
