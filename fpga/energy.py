@@ -60,7 +60,8 @@ class Constants:
     """The model's constants.
 
     Attributes:
-      clock_j, data_j: of one flip-flop in one cycle: its clock's; and its data's while the filter works.
+      clock_j: of one flip-flop's clock in one cycle.
+      tick_j, sample_j: of each path's data: of a tick in which it is awake, and of a sample that it filters.
       static_w: of all that cannot be switched off.
       flip_flops: on each path's clock.
       always_on: flip-flops without a gate that belong to no path: fuser, registers, counters, classifier.
@@ -68,7 +69,8 @@ class Constants:
     """
 
     clock_j: Value
-    data_j: Value
+    tick_j: tuple[Value, ...]
+    sample_j: tuple[Value, ...]
     static_w: Value
     flip_flops: tuple[int, ...]
     always_on: int
@@ -126,7 +128,10 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
         table = tomllib.loads(file.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read the constants {file}: {error}") from error
-    flip_flops = _table(table, "flip_flops")
+    flip_flops, toggles = _table(table, "flip_flops"), _table(table, "toggles")
+    toggle_j = {
+        kind: _value(entry, f"toggle_j.{kind}") for kind, entry in _table(table, "toggle_j").items() if kind != "source"
+    }
     counts = [_count(flip_flops, path.name) for path in PATHS]
     sensors = table.get("sensors", {})
     unknown = set(sensors) - {path.name for path in PATHS}
@@ -134,27 +139,13 @@ def load_constants(file: Path = CONSTANTS) -> Constants:
         raise ConfigError(f"sensors.{sorted(unknown)[0]} is no path; the paths are {', '.join(p.name for p in PATHS)}")
     return Constants(
         clock_j=_value(_table(table, "clock_j_per_flip_flop_cycle"), "clock_j_per_flip_flop_cycle"),
-        data_j=_value(_table(table, "data_j_per_flip_flop_cycle"), "data_j_per_flip_flop_cycle"),
+        tick_j=tuple(_data(toggles, path.name, "per_tick", toggle_j) for path in PATHS),
+        sample_j=tuple(_data(toggles, path.name, "per_sample", toggle_j) for path in PATHS),
         static_w=_value(_table(table, "static_w"), "static_w"),
         flip_flops=tuple(counts),
         always_on=_count(flip_flops, "always_on"),
         sensors=tuple(_sensor(sensors, path.name) for path in PATHS),
     )
-
-
-def working_cycles(path: int, ticks_awake: float, samples: int) -> float:
-    """Returns the cycles in which a path's filter works (`rtl/carma_filter.v`).
-
-    Args:
-      path: its number.
-      ticks_awake: ticks in which its clock ran.
-      samples: filtered.
-    """
-    shape = PATHS[path]
-    axes = len(shape.axes)
-    per_tick = 2 + 2 * axes * shape.predicts
-    per_sample = 2 + 4 * shape.rates + axes * (2 * shape.channels + 8)
-    return per_tick * ticks_awake + per_sample * samples
 
 
 def estimate(constants: Constants, uses: Sequence[PathUse], cycles: int, clock_hz: float) -> Energy:
@@ -180,8 +171,7 @@ def estimate(constants: Constants, uses: Sequence[PathUse], cycles: int, clock_h
     for index, use in enumerate(uses):
         awake_s = use.active_cycles / clock_hz
         clock += constants.clock_j.times(constants.flip_flops[index] * use.active_cycles)
-        working = min(working_cycles(index, awake_s * TICK_RATE_HZ, use.samples), use.active_cycles)
-        data += constants.data_j.times(constants.flip_flops[index] * working)
+        data += constants.tick_j[index].times(awake_s * TICK_RATE_HZ) + constants.sample_j[index].times(use.samples)
         power = constants.sensors[index]
         if power:
             on_s = awake_s if use.measuring_s is None else use.measuring_s
@@ -218,6 +208,21 @@ def _count(table: dict[str, Any], name: str) -> int:
     if not isinstance(count, int) or count < 0:
         raise ConfigError(f"flip_flops.{name} is {count!r}; it must be a whole number of 0 or more")
     return count
+
+
+def _data(toggles: dict[str, Any], path: str, each: str, toggle_j: dict[str, Value]) -> Value:
+    """Returns the energy of the toggles of a path's tick or sample."""
+    counts = toggles.get(path, {}).get(each)
+    if not isinstance(counts, dict):
+        raise ConfigError(f"toggles.{path}.{each} is missing: toggles by kind")
+    energy = NOTHING
+    for kind, count in counts.items():
+        if kind not in toggle_j:
+            raise ConfigError(f"toggles.{path}.{each} has {kind}, of which toggle_j tells no energy")
+        if not isinstance(count, (int, float)) or count < 0:
+            raise ConfigError(f"toggles.{path}.{each}.{kind} is {count!r}; it must be a number of 0 or more")
+        energy += toggle_j[kind].times(count)
+    return energy
 
 
 def _value(entry: Any, name: str) -> Value:

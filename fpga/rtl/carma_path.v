@@ -176,31 +176,35 @@ module carma_path #(
         residual[FIRST*32+:AXES*32] = innovation;
     end
 
-    always @(posedge clk) begin
-        case (bus_address[5:0])
-            6'd0: bus_read_data <= active_low;
-            6'd1: bus_read_data <= active_high;
-            6'd2: bus_read_data <= {8'd0, samples};
-            6'd3: bus_read_data <= {8'd0, dropped};
-            6'd4: bus_read_data <= {8'd0, overflows};
-            6'd5: bus_read_data <= {8'd0, rejected};
-            6'd6: bus_read_data <= {8'd0, switches};
-            6'd7: bus_read_data <= {valid, awake, usable, consistent, 8'd0, level, age};
-            6'd8: bus_read_data <= {8'd0, nis};
-            6'd9: bus_read_data <= nis_sum;
-            6'd10: bus_read_data <= {16'd0, repeats};
-            6'd12: bus_read_data <= residual[31:0];
-            6'd13: bus_read_data <= residual[63:32];
-            6'd14: bus_read_data <= residual[95:64];
-            6'd16: bus_read_data <= state_position[31:0];
-            6'd17: bus_read_data <= state_position[63:32];
-            6'd18: bus_read_data <= state_position[95:64];
-            6'd20: bus_read_data <= state_velocity[31:0];
-            6'd21: bus_read_data <= state_velocity[63:32];
-            6'd22: bus_read_data <= state_velocity[95:64];
-            default: bus_read_data <= 32'd0;
-        endcase
-    end
+    // By index and not by case: a tree of multiplexers takes fewer look-up tables than a decoder with gates.
+    wire [1023:0] words = {
+        256'd0,
+        32'd0,
+        state_velocity[95:64],
+        state_velocity[63:32],
+        state_velocity[31:0],
+        32'd0,
+        state_position[95:64],
+        state_position[63:32],
+        state_position[31:0],
+        32'd0,
+        residual[95:64],
+        residual[63:32],
+        residual[31:0],
+        32'd0,
+        {16'd0, repeats},
+        nis_sum,
+        {8'd0, nis},
+        {valid, awake, usable, consistent, 8'd0, level, age},
+        {8'd0, switches},
+        {8'd0, rejected},
+        {8'd0, overflows},
+        {8'd0, dropped},
+        {8'd0, samples},
+        active_high,
+        active_low
+    };
+    always @(posedge clk) bus_read_data <= bus_address[5] ? 32'd0 : words[bus_address[4:0]*32+:32];
 
 endmodule
 

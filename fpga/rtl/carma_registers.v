@@ -195,41 +195,44 @@ module carma_registers (
         end
     end
 
+    // By index and not by case: a tree of multiplexers takes fewer look-up tables than a decoder with gates.
+    reg [2047:0] words;
+    always @* begin
+        words = 0;
+        words[WORD_ID*32+:32] = IDENTITY;
+        words[WORD_VERSION*32+:32] = MAP_VERSION;
+        words[WORD_CAPABILITY*32+:32] = CAPABILITY;
+        words[WORD_GATE*32+:32] = {27'd0, gate};
+        words[WORD_FORCE*32+:32] = {27'd0, force_on};
+        words[WORD_STATUS*32+:32] = {21'd0, classifier_busy, tick_busy, expired, 3'd0, awake};
+        words[WORD_SUGGESTION*32+:32] = {15'd0, known, 4'd0, context_, 3'd0, suggestion};
+        words[WORD_TICK_CYCLES*32+:32] = tick_cycles;
+        words[WORD_TICKS*32+:32] = ticks;
+        words[WORD_OVERRUNS*32+:32] = {8'd0, overruns};
+        words[WORD_BURST*32+:32] = {27'd0, burst};
+        words[WORD_BURST_TICKS*32+:32] = burst_ticks;
+        words[WORD_DWELL*32+:32] = {16'd0, dwell};
+        words[WORD_WATCHDOG*32+:32] = {16'd0, watchdog};
+        words[WORD_EXPIRIES*32+:32] = {8'd0, expiries};
+        words[WORD_CYCLES_LO*32+:32] = cycles_low;
+        words[WORD_CYCLES_HI*32+:32] = cycles_high;
+        words[WORD_POSITION*32+:32] = position[31:0];
+        words[(WORD_POSITION+11'd1)*32+:32] = position[63:32];
+        words[(WORD_POSITION+11'd2)*32+:32] = position[95:64];
+        words[WORD_VELOCITY*32+:32] = velocity[31:0];
+        words[(WORD_VELOCITY+11'd1)*32+:32] = velocity[63:32];
+        words[(WORD_VELOCITY+11'd2)*32+:32] = velocity[95:64];
+        words[WORD_REQUANTISE*32+:32] = {11'd0, requantise};
+        words[WORD_MARGIN_MIN*32+:32] = margin_min;
+        words[WORD_HYSTERESIS*32+:32] = {24'd0, hysteresis};
+        words[WORD_BEST*32+:32] = {28'd0, best};
+        words[WORD_MARGIN*32+:32] = margin;
+        words[WORD_CLASSIFIED*32+:32] = {8'd0, classifications};
+    end
     reg [31:0] own;
     always @(posedge clk) begin
         if (bus_address[10:6] != 5'd0) own <= {27'd0, masks[bus_address[3:0]*5+:5]};
-        else case (bus_address[5:0])
-            WORD_ID[5:0]: own <= IDENTITY;
-            WORD_VERSION[5:0]: own <= MAP_VERSION;
-            WORD_CAPABILITY[5:0]: own <= CAPABILITY;
-            WORD_GATE[5:0]: own <= {27'd0, gate};
-            WORD_FORCE[5:0]: own <= {27'd0, force_on};
-            WORD_STATUS[5:0]: own <= {21'd0, classifier_busy, tick_busy, expired, 3'd0, awake};
-            WORD_SUGGESTION[5:0]: own <= {15'd0, known, 4'd0, context_, 3'd0, suggestion};
-            WORD_TICK_CYCLES[5:0]: own <= tick_cycles;
-            WORD_TICKS[5:0]: own <= ticks;
-            WORD_OVERRUNS[5:0]: own <= {8'd0, overruns};
-            WORD_BURST[5:0]: own <= {27'd0, burst};
-            WORD_BURST_TICKS[5:0]: own <= burst_ticks;
-            WORD_DWELL[5:0]: own <= {16'd0, dwell};
-            WORD_WATCHDOG[5:0]: own <= {16'd0, watchdog};
-            WORD_EXPIRIES[5:0]: own <= {8'd0, expiries};
-            WORD_CYCLES_LO[5:0]: own <= cycles_low;
-            WORD_CYCLES_HI[5:0]: own <= cycles_high;
-            WORD_POSITION[5:0]: own <= position[31:0];
-            WORD_POSITION[5:0] + 6'd1: own <= position[63:32];
-            WORD_POSITION[5:0] + 6'd2: own <= position[95:64];
-            WORD_VELOCITY[5:0]: own <= velocity[31:0];
-            WORD_VELOCITY[5:0] + 6'd1: own <= velocity[63:32];
-            WORD_VELOCITY[5:0] + 6'd2: own <= velocity[95:64];
-            WORD_REQUANTISE[5:0]: own <= {11'd0, requantise};
-            WORD_MARGIN_MIN[5:0]: own <= margin_min;
-            WORD_HYSTERESIS[5:0]: own <= {24'd0, hysteresis};
-            WORD_BEST[5:0]: own <= {28'd0, best};
-            WORD_MARGIN[5:0]: own <= margin;
-            WORD_CLASSIFIED[5:0]: own <= {8'd0, classifications};
-            default: own <= 32'd0;
-        endcase
+        else own <= words[bus_address[5:0]*32+:32];
     end
 
     always @(posedge clk) begin

@@ -30,8 +30,9 @@ def summarise(outcome: Outcome, duration_s: float, black_box: Path, settling_s: 
     flown_s = float(flight.time_s[-1] - flight.time_s[0]) if len(flight) else 0.0
     whole = flown_s >= duration_s - 0.05 and not outcome.status.over
     completed = whole and float(error[flight.time_s >= settling_s].max()) < COMPLETED_BELOW_M
+    ended = {Status.FLYING: "left the path", Status.ON_GROUND: "landed"}.get(outcome.status, outcome.status.value)
     numbers: dict[str, float | str] = {
-        "result": "completed" if completed else (outcome.status.value if outcome.status.over else "left the path"),
+        "result": "completed" if completed else ended,
         "vehicle": flight.vehicle,
         "flown_s": round(flown_s, 2),
         "tracking_rmse_m": float(flight.rms_error_m()),
