@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from haltere.fpga import registers, simulation
+from haltere.fpga.coverage import summarise
 from haltere.fpga.simulation import BENCHES, Bench
 
 BUILDS = Path(__file__).parent.parent / "build" / "fpga"
@@ -22,6 +23,18 @@ def test_bench_on_icarus(bench: Bench) -> None:
     outcomes = simulation.run(bench, "icarus", BUILDS, full=False, seed=1)
     assert outcomes
     assert [outcome for outcome in outcomes if not outcome.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_verilator_tells_what_the_benches_reach(tmp_path: Path) -> None:
+    require("verilator")
+    registers_bench = next(bench for bench in BENCHES if bench.name == "registers")
+    assert simulation.run(registers_bench, "verilator", tmp_path, full=False, seed=1, coverage=True)
+    found = {(each.module, each.kind): each for each in summarise(tmp_path.rglob("coverage.dat"))}
+    lines = found["carma_registers", "line"]
+    assert lines.hit > 0.8 * lines.points
+    assert found["carma_registers", "toggle"].hit > 0
 
 
 def test_lint_is_clean() -> None:
