@@ -205,7 +205,7 @@ def gating(
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.", min=1)] = None,
     constants: Annotated[Path | None, typer.Option(help="Of the energy model: a TOML file.")] = None,
 ) -> None:
-    """Senses gated by context against everything on, static subsets and lots: energy, error, recognition."""
+    """Senses gated by context against everything on, static subsets and random gating: energy, error, recognition."""
     from haltere.fpga.energy import CONSTANTS
     from haltere.tools.bench.gating import GatingBench
 

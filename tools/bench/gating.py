@@ -161,7 +161,7 @@ def _against_everything(rows: Rows, found: dict[str, Result], constants: Constan
 
 
 def _frontier(rows: Rows, found: dict[str, Result], gates: list[str], statics: list[str]) -> None:
-    """The gate at each weight of the energy, beside the best static subset of no more energy, and beside lots."""
+    """The gate at each weight of the energy, beside the best static subset of no more energy, and beside random gating."""
     for name in gates:
         error, power = mean_error_m(found[name]), mean_power_w(found[name])
         rivals = [mean_error_m(found[one]) for one in statics if mean_power_w(found[one]) <= power * 1.0001]
@@ -169,7 +169,7 @@ def _frontier(rows: Rows, found: dict[str, Result], gates: list[str], statics: l
             best = 100 * min(rivals)
             rows.at_most("error, best static of no more energy beside it", name, 100 * error, "cm", best)
         lot = mean_error_m(found[f"random as {name}"])
-        rows.at_most("error, lots of the same duty beside it", name, 100 * error, "cm", 100 * lot)
+        rows.at_most("error, random gating of the same duty beside it", name, 100 * error, "cm", 100 * lot)
 
 
 def _recognition(rows: Rows, ours: Result) -> None:

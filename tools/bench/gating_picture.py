@@ -38,7 +38,9 @@ def draw(found: dict[str, Result], sweep: list[str], statics: list[str], path: P
         left.annotate(
             name.removeprefix("imu+"), (x, y), fontsize=6, color=_STATIC, xytext=(3, 3), textcoords="offset points"
         )
-    left.plot(*points([f"random as {name}" for name in sweep]), "s--", color=_RANDOM, label="lots of the same duty")
+    left.plot(
+        *points([f"random as {name}" for name in sweep]), "s--", color=_RANDOM, label="random gating of the same duty"
+    )
     left.plot(*points(sweep), "o-", color=_OURS, label="gate, by the weight of the energy")
     left.plot(*points(["everything on"]), "*", color=_ALL, markersize=13, label="everything on")
     left.plot(*points(["int8 (RTL)"]), "D", color=_OURS, markersize=9, label="gate as shipped")

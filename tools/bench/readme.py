@@ -182,7 +182,19 @@ def quadrotor_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def gating_table() -> list[str]:
+    """What was asked of the gate, and what came of it."""
+    record = load_record("gating")
+    lines = ["| measure | Haltere | aim |", "|---|---|---|"]
+    for row in record["rows"]:
+        if row["method"] == "int8 (RTL)" and row["asked"] and "counted" not in row["measure"]:
+            unit = "" if row["unit"] == "1" else f" {row['unit']}"
+            lines.append(f"| {row['measure']} | **{_number(row['value'])}{unit}** | {row['asked']} |")
+    return [*lines, "", _source(record)]
+
+
 TABLES = {
+    "gating": gating_table,
     "quadrotor": quadrotor_table,
     "hybrid": hybrid_table,
     "foundation": foundation_table,
