@@ -161,7 +161,7 @@ def _against_everything(rows: Rows, found: dict[str, Result], constants: Constan
 
 
 def _frontier(rows: Rows, found: dict[str, Result], gates: list[str], statics: list[str]) -> None:
-    """The gate at each weight of the energy, beside the best static subset of no more energy, and beside random gating."""
+    """The gate at each weight of the energy, beside the best static subset of no more energy, and random gating."""
     for name in gates:
         error, power = mean_error_m(found[name]), mean_power_w(found[name])
         rivals = [mean_error_m(found[one]) for one in statics if mean_power_w(found[one]) <= power * 1.0001]
