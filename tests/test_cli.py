@@ -94,6 +94,7 @@ def test_raptor_can_be_exported_and_loaded(tmp_path: Path) -> None:
         (["certify", "quadrotor", "--configuration", "x501"], "neither a TOML file nor a shipped vehicle"),
         (["certify", "toy", "--configuration", "-1"], "dwell_s is -1: expected more than 0"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
+        (["fpga", "energy", "--constants", "/dev/null"], "[flip_flops] is missing"),
     ],
 )
 def test_errors_say_what_to_do(command: list[str], says: str, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--world", "street"], "--fpga sim"),
+        (["--world", "street", "--fpga", "board"], "sim or rtl"),
         (["--world", "moon"], "field and street"),
         (["--weather", "fog"], "belong to --world street"),
         (["--reset-fpga", "3"], "belongs to --world street"),

@@ -32,10 +32,8 @@ def _street(world: str, weather: str, fpga: str | None) -> tuple[str, ...] | Non
         if fpga is not None or weather != "clear":
             raise ConfigError("--weather and --fpga belong to --world street: the open field has neither")
         return None
-    if fpga not in BOARDS:
-        raise ConfigError(
-            f"--world street needs --fpga {' or --fpga '.join(BOARDS)}: there is no other estimator, not {fpga!r}"
-        )
+    if fpga is not None and fpga not in BOARDS:
+        raise ConfigError(f"--fpga {fpga!r}: it is {' or '.join(BOARDS)}")
     return weather_plan(weather)
 
 
@@ -89,7 +87,7 @@ def fly(
     ] = "clear",
     fpga: Annotated[
         str | None,
-        typer.Option(help="Of the street: sim (golden model of the gated paths) or rtl (the verilated design)."),
+        typer.Option(help="Of the street: sim (default: golden model of the gated paths) or rtl (verilated design)."),
     ] = None,
     reset_fpga: Annotated[
         float | None, typer.Option(help="Of the street: reset the simulated FPGA after so many seconds.")

@@ -170,7 +170,7 @@ def energy(
     def cell(value: Value, scale: float) -> str:
         return f"{scale * value.value:.3g} ({scale * value.low:.3g} to {scale * value.high:.3g})"
 
-    table = Table("path", "sensor, W", "asleep, W", "clocks, mW", "data, mW")
+    table = Table("path", "sensor, W", "asleep, W", "clocks, mW", "data, uW")
     for number, path in enumerate(PATHS):
         uses = [
             PathUse(second if number == other else 0, round(STREET_SENSORS[other].rate_hz) if number == other else 0)
@@ -178,7 +178,7 @@ def energy(
         ]
         found, power = estimate(used, uses, second, clock * 1e6), used.sensors[number]
         sensor = ("not known", "not known") if power is None else (cell(power.measure_w, 1), cell(power.standby_w, 1))
-        table.add_row(path.name, *sensor, cell(found.clock, 1e3), cell(found.data, 1e3))
+        table.add_row(path.name, *sensor, cell(found.clock, 1e3), cell(found.data, 1e6))
     console.print(table)
     console.print(f"static, which nothing saves: {cell(used.static_w, 1)} W", highlight=False)
 
