@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def commit() -> str:
-    """The checkout's commit, with `+` when files were changed; `unknown` outside a checkout."""
+    """The checkout's commit, with `+` when files but the records were changed; `unknown` outside a checkout."""
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -20,7 +20,7 @@ def commit() -> str:
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)tests/records")
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
