@@ -179,6 +179,8 @@ def by_kind(toggles: dict[str, int], netlist: Netlist) -> list[float]:
 def _compare(device: VerilatedDevice, model: GoldenDevice) -> None:
     names = [("POSITION", axis, 0) for axis in range(3)] + [("VELOCITY", axis, 0) for axis in range(3)]
     names += [(name, 0, path) for path in range(len(PATHS)) for name in ("STATE", "SAMPLES", "NIS")]
+    words = ("PATH_POSITION", "PATH_VELOCITY", "INNOVATION")
+    names += [(name, axis, path) for path, shape in enumerate(PATHS) for name in words for axis in shape.axes]
     for name, index, path in names:
         here, there = device.read(offset(name, index, path)), model.read(offset(name, index, path))
         if here != there:
