@@ -96,6 +96,10 @@ def synth(
         table.add_row(name, f"{taken[name]:g}", str(synthesis.XC7Z020[name]), f"{100 * share:.1f} %")
     console.print(table)
     console.print(f"{found.bufgce} BUFGCE, {found.bufg} BUFG, {found.latches} latches", highlight=False)
+    if netlist:
+        loads = synthesis.clock_loads(netlist)
+        told = ", ".join(f"{name} {count}" for name, count in loads.items())
+        console.print(f"flip-flops: {told}, always on {found.ff - sum(loads.values())}", highlight=False)
     faults = found.faults()
     for fault in faults:
         console.print(f"[red]{fault}[/]", highlight=False)
