@@ -16,6 +16,7 @@ from haltere.policies.hybrid import (
     controller,
     enclosure,
     learned,
+    network,
     pogobot_claim,
     pogobot_mode,
     return_map,
@@ -23,6 +24,7 @@ from haltere.policies.hybrid import (
     walker_mode,
 )
 from haltere.policies.hybrid.certificate import Outcome
+from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
 from haltere.policies.hybrid.phase import Phase, count, passed
 from haltere.policies.hybrid.return_map import Bounds, ReturnMap, prove_return
 from haltere.policies.plants import pogobot
@@ -124,6 +126,36 @@ def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
             end = ends[taken]
             assert end.low[box, 0] <= state[0] <= end.high[box, 0]
             assert end.high[box, 0] - end.low[box, 0] < 3 * width + 1e-6
+
+
+def _pull(networks: Any, state: jax.Array) -> jax.Array:
+    """(5,) -> (2,)."""
+    return jnp.stack([state[0] * state[2] - state[3], 3 * state[4] + jnp.cos(state[1])])
+
+
+LIMITED = Limit(0, -0.3, 0.2)
+SEEING = Layers(lambda networks: networks, lambda networks, state: 2 * state)
+LINKS = (LIMITED, SEEING, Chain((LIMITED, SEEING, Part(_pull, (0, 1, 2, 3, 4), (1, 3)), Limit(3, -0.5, 0.5))))
+
+
+@pytest.mark.parametrize("link", LINKS, ids=["limit", "layers", "chain"])
+@pytest.mark.parametrize("width", [1e-3, 0.3])
+def test_links_hold_what_a_box_becomes(link: Any, width: float) -> None:
+    stream = np.random.default_rng(1)
+    sizes = network.draw(jax.random.key(3), (2, 16, 16, 3), last=1.0)
+    networks = jax.tree.map(lambda leaf: 2 * jnp.asarray(leaf, jnp.float64), sizes)
+    low = stream.uniform(-0.6, 0.6, (40, 2))
+    begun = enclosure.begin(jnp.asarray(low), jnp.asarray(low + width))
+    ended = enclosure.through_at_once(link, networks, begun)
+    boxes = (ended.box(), ended.reduced().box())
+    place = low[:, None] + width * stream.uniform(size=(40, 50, 2))
+    place[:, :4] = low[:, None] + width * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    found = jax.vmap(jax.vmap(lambda state: link(networks, state)))(jnp.asarray(place))
+    for box in boxes:
+        assert (found >= box.low[:, None]).all()
+        assert (found <= box.high[:, None]).all()
+    reach = found.max(1) - found.min(1)
+    assert (boxes[0].high - boxes[0].low <= 2 * reach + (0.02 if width < 0.01 else 5)).all()
 
 
 def test_an_error_of_the_model_counts() -> None:

@@ -69,8 +69,7 @@ def certify(
     large, smaller ones follow, each half as large.
 
     Pogobot, walker: with every hop from apex to apex, or stride from impact to impact, the file's V decreases in the
-    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow. The
-    whole level of a pogobot takes some ten minutes: --seconds 1800.
+    file's region of attraction, until it is below a share of its level; where that fails, smaller levels follow.
 
     Quadrotor: the foundation policy's closed loop with a vehicle, hidden state and rotors included, contracts in a ball
     around its equilibrium. Some two minutes for each vehicle, or four if its rotors rise and fall differently.

@@ -25,7 +25,10 @@ def draw(key: jax.Array, domain: Domain, hidden: int = HIDDEN) -> Network:
 
 def gains(weights: Network, domain: Domain, state: jax.Array, numbers: jax.Array) -> tuple[jax.Array, jax.Array]:
     """K(x, p), (m, n, V), of actions in their limits by states in half widths; and b(x, p), (m, V)."""
-    out = network.apply(weights, domain.inputs(state, numbers))
+    return _gains(network.apply(weights, domain.inputs(state, numbers)), domain)
+
+
+def _gains(out: jax.Array, domain: Domain) -> tuple[jax.Array, jax.Array]:
     actions, states = len(domain.limit), len(domain.state)
     gain = out[: actions * states].reshape(actions, states, -1)
     return gain, jnp.zeros_like(gain[:, 0]) if domain.free else out[actions * states :]
@@ -42,6 +45,11 @@ def act(weights: Network, domain: Domain, state: jax.Array, numbers: jax.Array) 
     Returns:
       (m, V).
     """
-    gain, offset = gains(weights, domain, state, numbers)
-    push = jnp.einsum("mnv,nv->mv", gain, domain.scaled(state)) + offset
+    return of_output(network.apply(weights, domain.inputs(state, numbers)), domain, domain.scaled(state))
+
+
+def of_output(out: jax.Array, domain: Domain, scaled: jax.Array) -> jax.Array:
+    """Actions (m, V) by the network's output, at states (n, V) in half widths."""
+    gain, offset = _gains(out, domain)
+    push = jnp.einsum("mnv,nv->mv", gain, scaled) + offset
     return -jnp.asarray(domain.limit)[:, None] * jnp.tanh(push)

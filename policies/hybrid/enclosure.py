@@ -1,57 +1,89 @@
-"""Sound bounds of a long chain of maps over many small boxes, by its slopes.
+"""Sound bounds of a long chain of maps over many small boxes.
 
-Behind k links, a state lies in c_k + S_k (z - z_0) for the z of a box: c_k bounds the chain at the middle z_0, and S_k
-its Jacobian over the box, link by link. What cancels in the Jacobian is not added up, as it is when intervals alone are
-sent through the chain. Links must be continuous; where one has no slope, the hull of those around it is taken.
+Behind k links, a state is c + S z + E w, with z the place in its box and w unknown, all of them between -1 and 1. A
+link takes c to its value there, and S and E by the middle of its Jacobian over all these states; how far the Jacobian
+differs from its middle, times how far the states reach, is a new error. What cancels is not added up, as it is when
+intervals alone are sent through the chain; and errors that are told apart shrink where the maps contract, although
+their sums by coordinates would grow. Links must be continuous; where one has no slope, the hull
+of those around it is taken, except where a coordinate is only limited (`Limit`).
 
-A link's program is read once, and its primitives are called one by one on all boxes: compiled as a whole, XLA would
-compute what several of them share again for each, thousandfold.
-
-Source: Moore, Kearfott & Cloud 2009, Introduction to Interval Analysis, sec. 6.3 and 10.
+Source: affine arithmetic as of de Figueiredo & Stolfi 2004, Numerical Algorithms 37; the smallest errors are put
+together along the axes of a QR decomposition as of Lohner 1987, in Computer Arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from haltere.policies.hybrid.interval import Interval, exact, product, walked, widened
+from haltere.policies.hybrid import network
+from haltere.policies.hybrid.interval import RELATIVE, Interval, exact, walked, widened
+from haltere.policies.hybrid.network import Layer, Network
 
 Map = Callable[[Any, jax.Array], jax.Array]
 """(parameters, (m,)) -> (k,)."""
+UNFUSED = {"xla_disable_hlo_passes": "fusion"}
+"""For XLA: fused, what several primitives share would be computed again for each, thousandfold."""
+KEPT = 64
+"""Errors of a chain that are told apart."""
 
 
 class Enclosure(NamedTuple):
     """What a chain makes of B boxes.
 
     Attributes:
-      centre: (B, m) at the middles of the boxes.
-      slope: (B, m, n) against the boxes.
-      reach: (B, n) the boxes, less their middles.
+      centre: (B, m).
+      spread: (B, m, n) by the place in the box, -1 to 1 along each of its coordinates.
+      error: (B, m, p) by p unknown numbers, -1 to 1.
     """
 
-    centre: Interval
-    slope: Interval
-    reach: Interval
+    centre: jax.Array
+    spread: jax.Array
+    error: jax.Array
+
+    def radius(self) -> jax.Array:
+        """Half widths (B, m) of `box`."""
+        radius: jax.Array = (jnp.abs(self.spread).sum(2) + jnp.abs(self.error).sum(2)) * (1 + RELATIVE)
+        return radius
 
     def box(self) -> Interval:
         """All states, (B, m)."""
-        reach = Interval(self.reach.low[..., None], self.reach.high[..., None])
-        moved = product(self.slope, reach)
-        return widened(self.centre.low + moved.low[..., 0], self.centre.high + moved.high[..., 0])
+        radius = self.radius()
+        return widened(self.centre - radius, self.centre + radius, jnp.abs(self.centre) + radius)
+
+    def missed(self, by: jax.Array | float) -> Enclosure:
+        """With more errors, in each coordinate by (B, m) or a number."""
+        size = jnp.broadcast_to(by, self.centre.shape) + RELATIVE * (jnp.abs(self.centre) + self.radius())
+        return self._replace(error=jnp.concatenate([self.error, size[..., None] * jnp.eye(size.shape[1])], axis=2))
 
     def less(self, other: Enclosure, factor: float) -> Enclosure:
         """The difference from `factor` times another chain of the same boxes."""
+        error = jnp.concatenate([self.error, factor * other.error], axis=2)
+        lost = RELATIVE * factor * (jnp.abs(other.centre) + other.radius() + self.radius())
+        gone = Enclosure(self.centre - factor * other.centre, self.spread - factor * other.spread, error)
+        return gone.missed(lost)
 
-        def difference(a: Interval, b: Interval) -> Interval:
-            sizes = [jnp.maximum(jnp.abs(side.low), jnp.abs(side.high)) for side in (a, b)]
-            return widened(a.low - factor * b.high, a.high - factor * b.low, sizes[0] + factor * sizes[1])
+    def reduced(self) -> Enclosure:
+        """With KEPT errors: the largest, and a box, along orthogonal axes, around what the smaller ones can add up to.
 
-        return Enclosure(difference(self.centre, other.centre), difference(self.slope, other.slope), self.reach)
+        Sizes are those of the state's units, which should be such that none outweighs the others.
+        """
+        most, states = KEPT - self.centre.shape[1], self.centre.shape[1]
+        error = jnp.pad(self.error, ((0, 0), (0, 0), (0, max(0, KEPT - self.error.shape[2]))))
+        order = jnp.argsort(-jnp.square(error).sum(1), axis=1)
+        error = jnp.take_along_axis(error, order[:, None], axis=2)
+        small = error[:, :, most:]
+        axes = jnp.linalg.qr(small[:, :, :states])[0]
+        along = jnp.abs(jnp.swapaxes(axes, 1, 2) @ small).sum(2)
+        # The axes are orthogonal to some 1e-15 only.
+        along += RELATIVE * jnp.abs(small).sum((1, 2))[:, None]
+        return self._replace(error=jnp.concatenate([error[:, :, :most], axes * along[:, None]], axis=2))
 
     def where(self, which: jax.Array, other: Enclosure) -> Enclosure:
         """This one for the boxes in `which` (B,) bool, the other one for the others."""
@@ -66,9 +98,8 @@ class Enclosure(NamedTuple):
 def begin(low: jax.Array, high: jax.Array) -> Enclosure:
     """The boxes (B, n) themselves."""
     centre = (low + high) / 2
-    same = jnp.broadcast_to(jnp.eye(low.shape[1]), (*low.shape, low.shape[1]))
-    reach = widened(low - centre, high - centre, jnp.maximum(jnp.abs(low), jnp.abs(high)))
-    return Enclosure(Interval(centre, centre + 0.0), Interval(same, same + 0.0), reach)
+    reach = jnp.maximum(high - centre, centre - low) + RELATIVE * jnp.maximum(jnp.abs(low), jnp.abs(high))
+    return Enclosure(centre, reach[..., None] * jnp.eye(low.shape[1]), jnp.zeros((*low.shape, 0)))
 
 
 @lru_cache(maxsize=256)
@@ -81,7 +112,11 @@ def _program(link: Map, sloping: bool, tree: Any, shapes: tuple[tuple[int, ...],
         def one(state: jax.Array) -> jax.Array:
             return link(parameters, state)
 
-        return jax.vmap(jax.jacfwd(one) if sloping else one)(states)
+        if not sloping:
+            return jax.vmap(one)(states)
+        wide = jax.eval_shape(one, states[0]).shape[0] < states.shape[1]
+        slopes: jax.Array = jax.vmap((jax.jacrev if wide else jax.jacfwd)(one))(states)
+        return slopes
 
     *leaves, states = (jnp.zeros(shape) for shape in shapes)
     return jax.make_jaxpr(many)(leaves, states)
@@ -94,16 +129,162 @@ def bounds(link: Map, parameters: Any, box: Interval, sloping: bool = False) -> 
     return walked(_program(link, sloping, tree, shapes), [*map(exact, leaves), box])
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A link that keeps one coordinate within limits.
+
+    Attributes:
+      row: of the state.
+      low: limit.
+      high: limit.
+    """
+
+    row: int
+    low: float
+    high: float
+
+    def __call__(self, parameters: Any, state: jax.Array) -> jax.Array:
+        """(m,) -> (m,)."""
+        return state.at[self.row].set(jnp.clip(state[self.row], self.low, self.high))
+
+    def through(self, before: Enclosure) -> Enclosure:
+        """By the chord over all values of the coordinate, and one more error: how much the limits differ from that."""
+        low, high = (side[:, self.row] for side in before.box())
+        ends = [jnp.clip(side, self.low, self.high) for side in (low, high)]
+        slope = jnp.clip((ends[1] - ends[0]) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
+        # Beside the chord, the limits are farthest where they set in.
+        corners = [jnp.clip(jnp.full_like(low, corner), low, high) for corner in (self.low, self.high)]
+        apart = [jnp.clip(place, self.low, self.high) - slope * place for place in (low, high, *corners)]
+        most, least = reduce(jnp.maximum, apart), reduce(jnp.minimum, apart)
+        scale = jnp.ones_like(before.centre).at[:, self.row].set(slope)
+        moved = Enclosure(
+            (scale * before.centre).at[:, self.row].add((most + least) / 2),
+            scale[..., None] * before.spread,
+            scale[..., None] * before.error,
+        )
+        size = (most - least) / 2 + RELATIVE * (jnp.abs(before.centre[:, self.row]) + jnp.maximum(abs(low), abs(high)))
+        column = jnp.zeros((*before.centre.shape, 1)).at[:, self.row, 0].set(size)
+        return moved._replace(error=jnp.concatenate([moved.error, column], axis=2))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A link of some coordinates; the others stay as they are.
+
+    Attributes:
+      link: (parameters, (r,)) -> (w,).
+      reads: r rows of the state.
+      writes: w rows of it.
+    """
+
+    link: Map
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+
+    def __call__(self, parameters: Any, state: jax.Array) -> jax.Array:
+        """(m,) -> (m,)."""
+        return state.at[np.array(self.writes)].set(self.link(parameters, state[np.array(self.reads)]))
+
+    def through(self, parameters: Any, before: Enclosure) -> Enclosure:
+        """The link's enclosure, in place of what was there."""
+        reads, writes = np.array(self.reads), np.array(self.writes)
+        after = through(self.link, parameters, jax.tree.map(lambda leaf: leaf[:, reads], before))
+        new = after.error.shape[2] - before.error.shape[2]
+        longer = before._replace(error=jnp.pad(before.error, ((0, 0), (0, 0), (0, new))))
+        placed: Enclosure = jax.tree.map(lambda old, some: old.at[:, writes].set(some), longer, after)
+        return placed
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A network of dense layers with tanh between them; its outputs stand behind the coordinates that it saw.
+
+    Attributes:
+      network: parameters -> the network.
+      inputs: (parameters, (m,)) -> (i,), linear.
+    """
+
+    network: Callable[[Any], Network]
+    inputs: Map
+
+    def __call__(self, parameters: Any, state: jax.Array) -> jax.Array:
+        """(m,) -> (m + k,)."""
+        seen = self.inputs(parameters, state)[:, None]
+        return jnp.concatenate([state, network.apply(self.network(parameters), seen)[:, 0]])
+
+    def through(self, parameters: Any, before: Enclosure) -> Enclosure:
+        """Layer by layer; each unit has an error of its own, so that those of one layer may cancel in the next."""
+        *hidden, last = self.network(parameters)
+        after = through(self.inputs, parameters, before)
+        for layer in hidden:
+            after = _tanh(*_dense(layer, after))
+        outputs, lost = _dense(last, after)
+        return joined(before, outputs.missed(lost))
+
+
+def _dense(layer: Layer, before: Enclosure) -> tuple[Enclosure, jax.Array]:
+    """Behind a layer, and what rounding may add to that, (B, outputs)."""
+    centre = before.centre @ layer.weight.T + layer.bias
+    sizes = (jnp.abs(before.centre) + before.radius()) @ jnp.abs(layer.weight).T + jnp.abs(layer.bias)
+    return Enclosure(centre, layer.weight @ before.spread, layer.weight @ before.error), RELATIVE * sizes
+
+
+def _tanh(before: Enclosure, lost: jax.Array) -> Enclosure:
+    """By the chord over all values of each coordinate, and how much the hyperbolic tangent differs from that."""
+    reach = before.radius() + lost
+    low, high = before.centre - reach, before.centre + reach
+    slope = jnp.clip((jnp.tanh(high) - jnp.tanh(low)) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
+    # It is farthest from the chord where it has the chord's slope, or at the ends.
+    turn = jnp.arctanh(jnp.sqrt(1 - slope))
+    places = [low, high, jnp.clip(turn, low, high), jnp.clip(-turn, low, high)]
+    apart = [jnp.tanh(place) - slope * place for place in places]
+    most, least = reduce(jnp.maximum, apart), reduce(jnp.minimum, apart)
+    moved = Enclosure(
+        slope * before.centre + (most + least) / 2, slope[..., None] * before.spread, slope[..., None] * before.error
+    )
+    return moved.missed((most - least) / 2 + slope * lost + RELATIVE * (1 + jnp.abs(before.centre) + reach))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Links as one."""
+
+    links: tuple[Map, ...]
+
+    def __call__(self, parameters: Any, state: jax.Array) -> jax.Array:
+        """(m,) -> (k,)."""
+        for link in self.links:
+            state = link(parameters, state)
+        return state
+
+
 def through(link: Map, parameters: Any, before: Enclosure) -> Enclosure:
     """Behind another link of the chain."""
+    if isinstance(link, Chain):
+        for part in link.links:
+            before = through(part, parameters, before)
+        return before
+    if isinstance(link, Part | Layers):
+        return link.through(parameters, before)
+    if isinstance(link, Limit):
+        return link.through(before)
     slope = bounds(link, parameters, before.box(), sloping=True)
-    return Enclosure(bounds(link, parameters, before.centre), product(slope, before.slope), before.reach)
+    value = bounds(link, parameters, Interval(before.centre, before.centre + 0.0))
+    middle, reach = (slope.low + slope.high) / 2, before.radius()[..., None]
+    away = (slope.high - slope.low) / 2 + RELATIVE * jnp.abs(middle)
+    missed = (value.high - value.low) / 2 + (away @ reach)[..., 0]
+    after = Enclosure((value.low + value.high) / 2, middle @ before.spread, middle @ before.error)
+    return after.missed(missed)
+
+
+through_at_once = jax.jit(through, static_argnums=0, compiler_options=UNFUSED)
+"""`through`, compiled."""
 
 
 def joined(first: Enclosure, second: Enclosure) -> Enclosure:
-    """Two chains of the same boxes, side by side: (B, m + k)."""
-    centre, slope = (
-        Interval(*(jnp.concatenate(sides, axis=1) for sides in zip(a, b, strict=True)))
-        for a, b in ((first.centre, second.centre), (first.slope, second.slope))
+    """Two chains of the same boxes, side by side, (B, m + k); the first errors of the second are those of the first."""
+    more = second.error.shape[2] - first.error.shape[2]
+    longer = jnp.pad(first.error, ((0, 0), (0, 0), (0, more)))
+    return Enclosure(
+        *(jnp.concatenate(sides, axis=1) for sides in zip(first._replace(error=longer), second, strict=True))
     )
-    return Enclosure(centre, slope, first.reach)

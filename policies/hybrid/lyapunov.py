@@ -26,9 +26,12 @@ def draw(key: jax.Array, domain: Domain, hidden: int = HIDDEN) -> Network:
 
 def value(weights: Network, domain: Domain, state: jax.Array, numbers: jax.Array) -> jax.Array:
     """V (V,) at states (n, V), for configurations of numbers (c, V)."""
-    scaled = domain.scaled(state)
-    states = len(domain.state)
-    matrix = network.apply(weights, domain.inputs(state, numbers)).reshape(states, states, -1)
+    return of_root(network.apply(weights, domain.inputs(state, numbers)), domain.scaled(state))
+
+
+def of_root(root: jax.Array, scaled: jax.Array) -> jax.Array:
+    """V (V,) by the network's output (n n, V), at states (n, V) in half widths."""
+    matrix = root.reshape(len(scaled), len(scaled), -1)
     return (jnp.einsum("ijv,jv->iv", matrix, scaled) ** 2).sum(0) + FLOOR * (scaled**2).sum(0)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid.enclosure import Enclosure, Map, bounds, joined, through
+from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, bounds, joined, through
 from haltere.policies.hybrid.interval import Interval
 
 Exit = Callable[[Any, jax.Array, jax.Array], jax.Array]
@@ -111,6 +111,18 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
     return Counted(steps, share, phase.exit(parameters, state, after), known)
 
 
+class _Way(NamedTuple):
+    """Through a phase with a number of whole steps (B,), so far: where they and the last step lead, and `Passed`."""
+
+    steps: jax.Array
+    last: Enclosure
+    after: Enclosure
+    not_before: jax.Array
+    by_then: jax.Array
+    within: jax.Array
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=UNFUSED)
 def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) -> tuple[Passed, Passed]:
     """Sends B boxes through, with `steps` (B,) whole steps, and with one more."""
     yes = jnp.ones(steps.shape, bool)
@@ -124,45 +136,43 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
         armed = bounds(phase.armed, parameters, box)
         return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
-    ways = [_Way(count, start, start, yes, yes, (count >= 0) & (count < phase.longest)) for count in (steps, steps + 1)]
-    state = start
-    for index in range(int(steps.max()) + 3):
+    def one(carry: tuple[jax.Array, Enclosure, tuple[_Way, _Way]]) -> tuple[jax.Array, Enclosure, tuple[_Way, _Way]]:
+        index, state, ways = carry
         box = state.box()
         before, reached, armed, unarmed = look(box)
         inside = yes if phase.within is None else (bounds(phase.within, parameters, box).high < 0).all(1)
-        for row, way in enumerate(ways):
+        moved = through(phase.step, parameters, state)
+
+        def follow(way: _Way) -> _Way:
             on, ends, over = way.steps >= index, way.steps == index, way.steps + 1 == index
-            ways[row] = _Way(
+            return _Way(
                 way.steps,
                 state.where(ends, way.last),
-                state.where(over, way.after),
+                moved.where(ends, way.after),
                 way.not_before & (~on | before | (unarmed & ~ends)),
                 way.by_then & (~ends | before | armed) & (~over | (reached & armed)),
                 way.within & (~on | inside),
             )
-        # Boxes that are through stay where they are, lest they run off to where nothing is known.
-        state = through(phase.step, parameters, state).where(steps + 1 >= index, state)
 
-    found = []
-    for way in ways:
+        # Boxes that are through stay where they are, lest they run off to where nothing is known.
+        return index + 1, moved.reduced().where(steps + 1 >= index, state), (follow(ways[0]), follow(ways[1]))
+
+    begun = start.reduced()
+    moved = jax.eval_shape(partial(through, phase.step), parameters, begun)
+    longer = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), moved)
+    ways = _Way(steps, begun, longer, yes, yes, yes), _Way(steps + 1, begun, longer, yes, yes, yes)
+    last = steps.max() + 2
+    _, _, ways = jax.lax.while_loop(lambda carry: carry[0] <= last, one, (jnp.zeros((), steps.dtype), begun, ways))
+
+    def leave(way: _Way) -> Passed:
         last, after = way.last, way.after
         if phase.shorten is not None:
             last = through(_beside(phase.shorten, last), parameters, joined(last, after))
             after = through(phase.step, parameters, last)
         end = through(_beside(phase.exit, last), parameters, joined(last, after))
-        found.append(Passed(end, way.not_before, way.by_then, way.within))
-    return found[0], found[1]
+        return Passed(end, way.not_before, way.by_then, way.within)
 
-
-class _Way(NamedTuple):
-    """Through a phase with a number of whole steps (B,), so far: where they and the last step lead, and `Passed`."""
-
-    steps: jax.Array
-    last: Enclosure
-    after: Enclosure
-    not_before: jax.Array
-    by_then: jax.Array
-    within: jax.Array
+    return leave(ways[0]), leave(ways[1])
 
 
 @lru_cache(maxsize=64)
@@ -172,4 +182,4 @@ def _split(leave: Exit, size: int) -> Map:
 
 def _beside(leave: Exit, first: Enclosure) -> Map:
     """A map of two states as one of both side by side."""
-    return _split(leave, first.centre.low.shape[1])
+    return _split(leave, first.centre.shape[1])

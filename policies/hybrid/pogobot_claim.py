@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from haltere.policies.hybrid import controller, lyapunov, pogobot_mode, region_of_attraction
 from haltere.policies.hybrid.claim_numbers import checked
+from haltere.policies.hybrid.enclosure import Chain, Layers
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.phase import Phase
 from haltere.policies.hybrid.return_map import ReturnMap
@@ -58,15 +59,23 @@ def _error(state: jax.Array) -> jax.Array:
     return (jnp.asarray(DOMAIN.state) * state)[:, None]
 
 
-def value(hopping: Hopping, state: jax.Array) -> jax.Array:
-    """V (1,) at a state (2,) in half widths."""
-    return lyapunov.value(hopping.weights.lyapunov, DOMAIN, _error(state), hopping.numbers)
+def _seen(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """What the networks see at a state (2,) in half widths."""
+    return DOMAIN.inputs(_error(state), hopping.numbers)[:, 0]
+
+
+def _value(hopping: Hopping, state: jax.Array) -> jax.Array:
+    """V (1,) by state (2,) and output of its network."""
+    return lyapunov.of_root(state[2:, None], state[:2, None])
 
 
 def _fall(hopping: Hopping, state: jax.Array) -> jax.Array:
-    """At touch-down, (6,): the plant's state less the foot, which is at zero; the force, and the period."""
-    error = _error(state)
-    angle, force = controller.act(hopping.weights.controller, DOMAIN, error, hopping.numbers)[:, 0]
+    """At touch-down, (6,): the plant's state less the foot, which is at zero; the force, and the period.
+
+    By state (2,) and output of the controller's network.
+    """
+    error = _error(state[:2])
+    angle, force = controller.of_output(state[2:, None], DOMAIN, state[:2, None])[:, 0]
     speed, height = (hopping.numbers + error)[:, 0]
     height = jnp.where(height > pogobot_mode.LEAST_HEIGHT_M, height, pogobot_mode.LEAST_HEIGHT_M)
     foot = LEG_M * jnp.cos(angle)
@@ -119,13 +128,15 @@ def _rise(hopping: Hopping, state: jax.Array) -> jax.Array:
     return (jnp.stack([state[1], top]) - hopping.numbers[:, 0]) / jnp.asarray(DOMAIN.state)
 
 
+FALL = Chain((Layers(lambda hopping: hopping.weights.controller, _seen), _fall))
+VALUE = Chain((Layers(lambda hopping: hopping.weights.lyapunov, _seen), _value))
 HOP = ReturnMap(
-    _fall,
+    FALL,
     (
         Phase(_ride, _lowest, _let_loose, LONGEST, within=_above_floor, shorten=_until_lowest),
         Phase(_ride, _stretched, _lift_off, LONGEST, within=_above_floor, shorten=_until_stretched),
     ),
     _rise,
-    value,
+    VALUE,
     2,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,12 +21,14 @@ import numpy as np
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
-from haltere.policies.hybrid.enclosure import Enclosure, Map, through
-from haltere.policies.hybrid.interval import Interval, widened
+from haltere.policies.hybrid.enclosure import Enclosure, Map, through_at_once
+from haltere.policies.hybrid.interval import Interval
 from haltere.policies.hybrid.phase import Phase, count, passed
 
-BATCH = 4096
-"""Boxes that are looked at together, and into which, about, the first one is divided."""
+BATCH = 1024
+"""Boxes that are looked at together."""
+SIDES = 31
+"""Parts into which each side of the first box is divided."""
 SMALLER, BELOW = 0.7, 0.95
 """Next level over one that was undecided, and over V where it was disproved."""
 MARGIN = 1e-9
@@ -102,36 +104,33 @@ def _look(
     """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide."""
     start = enclosure.begin(low, high)
     value, next_value, lower, told = _middles(returns, parameters, (low + high) / 2)
-    before = through(returns.value, parameters, start)
+    before = through_at_once(returns.value, parameters, start)
 
     def ends(state: Enclosure, index: int, known: jax.Array) -> list[tuple[Enclosure, jax.Array]]:
         """Behind all phases from this one on, for each number of steps; and whether that is known."""
         if index == len(returns.phases):
-            end = through(returns.end, parameters, state)
-            missed = widened(end.centre.low - claim.error, end.centre.high + claim.error)
-            return [(end._replace(centre=missed), known)]
+            end = through_at_once(returns.end, parameters, state)
+            return [(end.missed(claim.error), known)]
         found = []
         for choice, past in enumerate(passed(returns.phases[index], parameters, state, lower[:, index])):
             sure = (past.by_then if choice else past.not_before) & past.within
             found += ends(past.end, index + 1, known & sure)
         return found
 
-    begun = through(returns.begin, parameters, start)
+    begun = through_at_once(returns.begin, parameters, start)
     done, steep = jnp.ones(len(low), bool), jnp.zeros(low.shape)
     for end, known in ends(begun, 0, done):
-        after = through(returns.value, parameters, end)
+        after = through_at_once(returns.value, parameters, end)
         change = after.less(before, claim.keep)
         falls = (change.box().high[:, 0] < 0) | (after.box().high[:, 0] < claim.hole)
         place = end.box()
         stays = ((place.low >= claim.low) & (place.high <= claim.high)).all(1)
         done &= known & falls & stays
-        slope = jnp.maximum(jnp.abs(change.slope.low[:, 0]), jnp.abs(change.slope.high[:, 0])) * (high - low)
-        steep = jnp.maximum(steep, jnp.nan_to_num(slope, nan=0.0, posinf=0.0))
-    outside = before.box().low[:, 0] > claim.level
+        steep = jnp.maximum(steep, jnp.nan_to_num(jnp.abs(change.spread[:, 0]), nan=0.0, posinf=0.0))
     limit = jnp.maximum(claim.keep * value, claim.hole)
     false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
     share = steep + 1e-3 * (high - low) * jnp.maximum(steep.max(1, keepdims=True), 1e-300)
-    return outside | done, false, jnp.argmax(share, axis=1)
+    return done, false, jnp.argmax(share, axis=1)
 
 
 def prove_return(
@@ -162,16 +161,16 @@ def prove_return(
         raise ConfigError(f"hole is {claim.hole:g}: expected more than 0 and less than the level, {claim.level:g}")
     if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
-    lows, highs = _grid(np.asarray(claim.low, np.float64), np.asarray(claim.high, np.float64))
-    begun, whole = time.monotonic(), highs.max(0) - lows.min(0)
+    box = (np.asarray(side, np.float64) for side in (claim.low, claim.high))
+    lows, highs = _within(returns, parameters, claim.level, *_grid(*box))
+    lows, highs = _in_order(returns, parameters, lows, highs)
+    begun, whole = time.monotonic(), np.asarray(claim.high - claim.low)
     seen = 0
     while len(lows) and seen < most and (seen == 0 or time.monotonic() - begun < seconds):
         number = min(len(lows), BATCH)
         low, high = lows[-number:], highs[-number:]
         lows, highs = lows[:-number], highs[:-number]
-        pad = ((0, BATCH - number), (0, 0))
-        padded = (jnp.asarray(np.pad(side, pad, mode="edge")) for side in (low, high))
-        looked = _look(returns, parameters, claim, *padded)
+        looked = _look(returns, parameters, claim, _padded(low), _padded(high))
         done, false, axis = (np.asarray(leaf)[:number] for leaf in looked)
         begun = begun if seen else time.monotonic()
         seen += number
@@ -183,7 +182,9 @@ def prove_return(
         middle = (low[rows, axis] + high[rows, axis]) / 2
         left, right = high.copy(), low.copy()
         left[rows, axis], right[rows, axis] = middle, middle
-        lows, highs = np.concatenate([lows, low, right]), np.concatenate([highs, left, high])
+        halves = np.concatenate([low, right]), np.concatenate([left, high])
+        low, high = _within(returns, parameters, claim.level, *halves)
+        lows, highs = np.concatenate([lows, low]), np.concatenate([highs, high])
         if report is not None:
             report(seen, float(((highs - lows) / whole).prod(1).sum()))
     share = float(((highs - lows) / whole).prod(1).sum())
@@ -259,11 +260,40 @@ def volume(returns: ReturnMap, parameters: Any, level: float, samples: int = 100
     return float(inside.mean())
 
 
+def _padded(rows: np.ndarray) -> jax.Array:
+    """As many as a batch has; the last one again and again."""
+    return jnp.asarray(np.pad(rows, ((0, BATCH - len(rows)), (0, 0)), mode="edge"))
+
+
+def _batches(count: int) -> Iterator[slice]:
+    return (slice(begin, begin + BATCH) for begin in range(0, count, BATCH))
+
+
+def _within(
+    returns: ReturnMap, parameters: Any, level: float, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of some boxes (B, n) that may hold states with V <= level."""
+    kept = np.ones(len(low), bool)
+    for some in _batches(len(low)):
+        start = enclosure.begin(_padded(low[some]), _padded(high[some]))
+        least = through_at_once(returns.value, parameters, start).box().low[:, 0]
+        kept[some] = ~np.asarray(least > level)[: len(low[some])]
+    return low[kept], high[kept]
+
+
+def _in_order(returns: ReturnMap, parameters: Any, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (B, n) with like numbers of steps beside each other, for a batch takes as many as its longest one."""
+    middle, steps = (low + high) / 2, np.zeros((len(low), len(returns.phases)), np.int64)
+    for some in _batches(len(low)):
+        steps[some] = np.asarray(_middles(returns, parameters, _padded(middle[some]))[2])[: len(low[some])]
+    order = np.lexsort(steps.T)
+    return low[order], high[order]
+
+
 def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A box (n,) divided evenly, (B, n) each; a batch costs nearly the same whether it is full or not."""
-    sides = max(1, round(BATCH ** (1 / len(low))))
-    edges = np.linspace(low, high, sides + 1)
-    index = np.array(list(itertools.product(range(sides), repeat=len(low))))
+    """A box (n,) divided evenly, (B, n) each."""
+    edges = np.linspace(low, high, SIDES + 1)
+    index = np.array(list(itertools.product(range(SIDES), repeat=len(low))))
     axis = np.arange(len(low))
     return edges[index, axis], edges[index + 1, axis]
 

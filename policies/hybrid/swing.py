@@ -64,9 +64,14 @@ def law(state: jax.Array, swing: Swing) -> jax.Array:
 
 
 def torque(state: jax.Array, angle: jax.Array, slope: jax.Array, bend: jax.Array) -> jax.Array:
-    """Torque (1, V) that leads q2 to `angle` (V,), which changes with q1 by `slope`, and that by `bend`.
+    """Torque (1, V) that leads q2 to `angle` (V,), which changes with q1 by `slope`, and that by `bend`."""
+    return jnp.clip(unlimited(state, angle, slope, bend), -LARGEST_TORQUE_N_M, LARGEST_TORQUE_N_M)[None]
 
-    Its limits are choices, not minima: so their slopes are known wherever it is known which of them holds.
+
+def unlimited(state: jax.Array, angle: jax.Array, slope: jax.Array, bend: jax.Array) -> jax.Array:
+    """The same (V,), were the motor stronger.
+
+    The least push is a choice, not a minimum: so its slope is known wherever it is known which of them holds.
     """
     _, q2, q1_dot, q2_dot = state
     error, rate = q2 - angle, q2_dot - slope * q1_dot
@@ -75,6 +80,5 @@ def torque(state: jax.Array, angle: jax.Array, slope: jax.Array, bend: jax.Array
     pushing = push[3] - slope * push[2]
     pushing = jnp.where(pushing > LEAST_PUSH, pushing, LEAST_PUSH)
     pull = FREQUENCY_RAD_S**2 * error + 2 * FREQUENCY_RAD_S * rate
-    free = -(pull + drifting) / pushing
-    below = jnp.where(free < LARGEST_TORQUE_N_M, free, LARGEST_TORQUE_N_M)
-    return jnp.where(below > -LARGEST_TORQUE_N_M, below, -LARGEST_TORQUE_N_M)[None]
+    free: jax.Array = -(pull + drifting) / pushing
+    return free

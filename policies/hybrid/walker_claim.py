@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from haltere.policies.hybrid import controller, lyapunov, region_of_attraction, swing, walk, walker_mode
 from haltere.policies.hybrid.claim_numbers import checked
+from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Map, Part
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.phase import Phase
 from haltere.policies.hybrid.return_map import ReturnMap
@@ -24,8 +25,10 @@ DOMAIN = walker_mode.DOMAIN
 NUMBERS = ("angle_rad",)
 FREE = (0, 2, 3)
 """Rows of the mode's errors that are not zero just after an impact."""
-LONGEST = (100, 80)
+LONGEST = (100, 140)
 """Control periods for which the swing leg is held, and after that."""
+RATE = swing.FREQUENCY_RAD_S
+"""Unit of the rates, 1/s, in which they are about as far off as the angles: those of the swing's error."""
 
 
 class Walking(NamedTuple):
@@ -64,37 +67,57 @@ def _error(state: jax.Array) -> jax.Array:
     return jnp.stack([half[0] * state[0], jnp.zeros_like(state[0]), half[2] * state[1], half[3] * state[2]])[:, None]
 
 
-def value(walking: Walking, state: jax.Array) -> jax.Array:
-    """V (1,) at a state (3,) in half widths."""
-    return lyapunov.value(walking.weights.lyapunov, DOMAIN, _error(state), walking.numbers)
+def _seen(walking: Walking, state: jax.Array) -> jax.Array:
+    """What the networks see at a state (3,) in half widths."""
+    return DOMAIN.inputs(_error(state), walking.numbers)[:, 0]
+
+
+def _value(walking: Walking, state: jax.Array) -> jax.Array:
+    """V (1,) by state (3,) and output of its network."""
+    return lyapunov.of_root(state[3:, None], DOMAIN.scaled(_error(state)))
 
 
 def _begin(walking: Walking, state: jax.Array) -> jax.Array:
-    """The plant's state (4,) and the stride (4,)."""
+    """The plant's state (4,), rates by `RATE`, the stride (4,), and no torque.
+
+    By state (3,) in half widths and output of the controller's network.
+    """
     error = _error(state)
-    action = controller.act(walking.weights.controller, DOMAIN, error, walking.numbers)[:, 0]
+    action = controller.of_output(state[3:, None], DOMAIN, DOMAIN.scaled(error))[:, 0]
     lead, landing, slope, hold = action + jnp.asarray(walker_mode.MIDDLE)
     landing = landing + walking.numbers[0, 0]
     landing = jnp.where(landing > swing.LEAST_LANDING_RAD, landing, swing.LEAST_LANDING_RAD)
     q1, _, q1_dot, q2_dot = walking.gait + error[:, 0]
-    return jnp.stack([q1, -2 * q1, q1_dot, q2_dot, lead, landing, slope, hold])
+    return jnp.stack([q1, -2 * q1, q1_dot / RATE, q2_dot / RATE, lead, landing, slope, hold, jnp.zeros_like(q1)])
 
 
-def _stride(state: jax.Array) -> Swing:
-    return Swing(*(state[row : row + 1] for row in range(4, 8)))
-
-
-def _glide(state: jax.Array, torque: jax.Array) -> jax.Array:
-    return jnp.concatenate([walker.glide(state[:4, None], torque)[:, 0], state[4:]])
+def _plant(state: jax.Array) -> jax.Array:
+    """The plant's state (4, 1)."""
+    return jnp.concatenate([state[:2], RATE * state[2:4]])[:, None]
 
 
 def _hold(walking: Walking, state: jax.Array) -> jax.Array:
+    """The torque (1,) that holds the leg ahead, were it not limited, by state and lead (5,)."""
     none = jnp.zeros(1)
-    return _glide(state, swing.torque(state[:4, None], state[4:5], none, none))
+    return swing.unlimited(_plant(state), state[4:5], none, none)
 
 
 def _set_down(walking: Walking, state: jax.Array) -> jax.Array:
-    return _glide(state, swing.torque(state[:4, None], *swing.set_down(state[0:1], _stride(state))))
+    """The torque (1,) that sets the leg down, were it not limited, by state and stride (8,)."""
+    stride = Swing(*(state[row : row + 1] for row in range(4, 8)))
+    return swing.unlimited(_plant(state), *swing.set_down(state[0:1], stride))
+
+
+def _glide(walking: Walking, state: jax.Array) -> jax.Array:
+    """State and torque (5,) after a period; none is left of the torque, lest its errors outweigh the others."""
+    after = walker.glide(_plant(state), state[4:5][None])[:, 0]
+    return jnp.concatenate([after[:2], after[2:] / RATE, jnp.zeros_like(after[:1])])
+
+
+def _period(pull: Map, reads: tuple[int, ...]) -> Chain:
+    """A control period with this torque."""
+    limit = Limit(8, -walker.LARGEST_TORQUE_N_M, walker.LARGEST_TORQUE_N_M)
+    return Chain((Part(pull, reads, (8,)), limit, Part(_glide, (0, 1, 2, 3, 8), (0, 1, 2, 3, 8))))
 
 
 def _past_hold(walking: Walking, state: jax.Array) -> jax.Array:
@@ -125,7 +148,7 @@ def _go_on(walking: Walking, before: jax.Array, after: jax.Array) -> jax.Array:
 def _land(walking: Walking, before: jax.Array, after: jax.Array) -> jax.Array:
     """The plant's state (4,) just after the impact."""
     gap, end = -_touches(walking, before), -_touches(walking, after)
-    return walker.land(before[:4, None], after[:4, None], -end / (gap - end))[:, 0]
+    return walker.land(_plant(before), _plant(after), -end / (gap - end))[:, 0]
 
 
 def _end(walking: Walking, state: jax.Array) -> jax.Array:
@@ -134,13 +157,16 @@ def _end(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.stack([moved[row] / DOMAIN.state[row] for row in FREE])
 
 
+HELD, DOWN = _period(_hold, tuple(range(5))), _period(_set_down, tuple(range(8)))
+BEGIN = Chain((Layers(lambda walking: walking.weights.controller, _seen), _begin))
+VALUE = Chain((Layers(lambda walking: walking.weights.lyapunov, _seen), _value))
 STRIDE = ReturnMap(
-    _begin,
+    BEGIN,
     (
-        Phase(_hold, _past_hold, _go_on, LONGEST[0], within=_valid),
-        Phase(_set_down, _touches, _land, LONGEST[1], armed=_may_land, within=_valid_past_hold),
+        Phase(HELD, _past_hold, _go_on, LONGEST[0], within=_valid),
+        Phase(DOWN, _touches, _land, LONGEST[1], armed=_may_land, within=_valid_past_hold),
     ),
     _end,
-    value,
+    VALUE,
     3,
 )

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from haltere.policies.foundation import student, train
 from haltere.policies.foundation.cells import draw
+from haltere.policies.foundation.raptor import raptor_weights
 from haltere.policies.foundation.recipe import Recipe, load_recipe
-from haltere.tools.bench.contestants import Contestant
-from haltere.tools.bench.measures import fly_all
+from haltere.policies.zoo.shipped import FOUNDATION
+from haltere.tools.bench.contestants import OURS, RAPTOR, Contestant, Contestants, load_student
+from haltere.tools.bench.foundation import FoundationBench
 from haltere.tools.bench.table import Rows
 
+SHIPPED = "GRU 16, shipped"
+"""Trained longer."""
 VARIANTS = (("none", 33), ("liquid", 16), ("gru", 4), ("gru", 8), ("gru", 16), ("gru", 32))
 """Cell and size; the first two, and the GRU of 16, have about 2,084 parameters."""
 
@@ -22,7 +26,7 @@ def name_of(cell: str, size: int) -> str:
 
 
 class AblationBench:
-    """The bench: trains each variant by the shipped recipe with `scale` times the updates.
+    """The bench: trains each variant by the shipped recipe with `scale` times the updates; then `FoundationBench`.
 
     Args:
       scale: factor.
@@ -44,10 +48,18 @@ class AblationBench:
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
-        rows = Rows()
-        trained = [Contestant(name_of(*variant), self._train(*variant, seed, status)) for variant in self._variants]
-        status("flying")
-        fly_all(rows, trained, quick, seed)
+        rows, raptor = Rows(), Contestant(RAPTOR, raptor_weights())
+        trained = {name_of(*variant): self._train(*variant, seed, status) for variant in self._variants}
+        for who, weights in {**trained, SHIPPED: load_student(FOUNDATION)}.items():
+            rows.add("parameters", who, student.parameter_count(weights), "1")
+
+            def told(text: str, who: str = who) -> None:
+                status(f"{who}: {text}")
+
+            bench = FoundationBench(Contestants(Contestant(OURS, weights), raptor))
+            for row in bench(quick, seed, None, told).rows:
+                if row.method == OURS:
+                    rows.add(row.measure, who, row.value, row.unit)
         if picture is not None:
             from haltere.tools.bench.ablation_picture import draw_ablation
 

@@ -37,9 +37,10 @@ def foundation(
 ) -> None:
     """The foundation policy against RAPTOR's published weights: hover, figure-eights, latency, noise."""
     use_every_core()
+    from haltere.tools.bench.contestants import ours_and_raptor
     from haltere.tools.bench.foundation import FoundationBench
 
-    run_bench("foundation", FoundationBench(policy), quick, seed, check, record, picture)
+    run_bench("foundation", FoundationBench(ours_and_raptor(policy)), quick, seed, check, record, picture)
 
 
 @bench.command()

@@ -23,7 +23,7 @@ from haltere.policies.foundation.rollout import Reference
 from haltere.policies.plants.quadrotor import Quadrotor
 from haltere.policies.zoo.shipped import FOUNDATION
 from haltere.sim.vehicle import Vehicle, load_vehicle
-from haltere.tools.bench.contestants import OURS, RAPTOR, ours_and_raptor, percentiles
+from haltere.tools.bench.contestants import OURS, RAPTOR, Contestants, ours_and_raptor, percentiles
 from haltere.tools.bench.table import Rows
 
 NAMED = ("crazyflie", "x500", "arpl", "soft", "flightmare")
@@ -72,10 +72,10 @@ def as_plant(vehicles: list[Vehicle]) -> Quadrotor:
 
 
 class FoundationBench:
-    """The bench; `policy` is the file that is held against RAPTOR."""
+    """The bench; `contestants` are a policy of ours, and RAPTOR's."""
 
-    def __init__(self, policy: Path = FOUNDATION) -> None:
-        self._contestants = ours_and_raptor(policy)
+    def __init__(self, contestants: Contestants | None = None) -> None:
+        self._contestants = contestants or ours_and_raptor(FOUNDATION)
         self.eights: dict[tuple[str, float], tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
@@ -205,6 +205,8 @@ class FoundationBench:
                 "motor rise time (log)",
                 "mass (log)",
             ):
+                if trace.hidden.shape[1] < 2:
+                    continue  # nothing is remembered
                 hidden = trace.hidden[CHANGE_STEP // evaluate.CHUNK // 2 : CHANGE_STEP // evaluate.CHUNK]
                 value = held_out_r2(hidden[:, :, trace.alive], known[name][trace.alive])
                 if who == OURS and name == "thrust-to-weight":

@@ -100,6 +100,26 @@ def adaptation_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def ablation_table() -> list[str]:
+    """Cells and sizes, trained alike: one row for each measure that 2,084 parameters do not meet, and some others."""
+    record, asked = load_record("ablation"), load_record("foundation")
+    cells = {(row["measure"], row["method"]): row["value"] for row in record["rows"]}
+    units = {row["measure"]: "" if row["unit"] == "1" else f" {row['unit']}" for row in record["rows"]}
+    aims = {row["measure"]: row for row in asked["rows"] if row["asked"] and row["method"] == "Haltere"}
+    missed = [measure for measure, row in aims.items() if not row["met"]]
+    methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
+    measures = ["parameters", *(measure for measure in aims if measure in missed or "stale: stable" in measure)]
+    lines = [f"| measure | {' | '.join(methods)} | aim |", "|---|" + "---|" * (len(methods) + 1)]
+    for measure in measures:
+        shown = []
+        for who in methods:
+            value = cells.get((measure, who))
+            shown.append("" if value is None else "never" if value > 1e8 else f"{_number(value)}{units[measure]}")
+        aim = aims[measure]["asked"] if measure in aims else ""
+        lines.append(f"| {measure} | {' | '.join(shown)} | {aim} |")
+    return [*lines, "", _source(record)]
+
+
 def limits_table() -> list[str]:
     """The policy's hardest flights, and the same flights with the vehicle known."""
     record = load_record("limits")
@@ -198,6 +218,7 @@ TABLES = {
     "quadrotor": quadrotor_table,
     "hybrid": hybrid_table,
     "foundation": foundation_table,
+    "ablation": ablation_table,
     "limits": limits_table,
     "adaptation": adaptation_table,
     "flight": flight_table,
@@ -206,7 +227,7 @@ TABLES = {
 }
 
 
-PAGES = (Path("README.md"), Path("policies/foundation/ADAPTATION.md"))
+PAGES = (Path("README.md"), Path("policies/foundation/ADAPTATION.md"), Path("policies/foundation/FRONTIER.md"))
 
 
 def filled(text: str) -> str:
