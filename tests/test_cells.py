@@ -11,7 +11,7 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import student
 from haltere.policies.foundation.cells import draw
 from haltere.policies.foundation.recipe import Recipe, Stage
-from haltere.tools.bench.ablation import AblationBench
+from haltere.tools.bench.ablation import SHIPPED, AblationBench
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_ablation_trains_and_flies_each_variant(tmp_path: Path) -> None:
     bench = AblationBench(1.0, tmp_path, (("none", 33), ("liquid", 16), ("gru", 4)), recipe)
     rows = bench(True, 0, tmp_path / "bench.png", lambda text: None)
     counts = {row.method: row.value for row in rows.rows if row.measure == "parameters"}
-    assert counts == {"no recurrence": 2018, "liquid 16": 2036, "GRU 4": 236}
+    assert counts == {"no recurrence": 2018, "liquid 16": 2036, "GRU 4": 236, SHIPPED: 2084}
     assert {row.method for row in rows.rows if "RMSE" in row.measure} == counts.keys()
     assert (tmp_path / "bench.png").stat().st_size > 10_000

@@ -39,8 +39,8 @@ def load_student(path: Path) -> student.Weights:
 
 
 def percentiles(values: np.ndarray) -> tuple[float, float]:
-    """Median and 95th percentile; what is not finite counts as very large."""
-    values = np.where(np.isfinite(values), values, 1e9)
+    """Median and 95th percentile; what is not finite counts as very large, and so does nothing at all."""
+    values = np.where(np.isfinite(values), values, 1e9) if len(values) else np.array([1e9])
     return float(np.median(values)), float(np.percentile(values, 95))
 
 
