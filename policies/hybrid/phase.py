@@ -160,7 +160,11 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
     begun = start.reduced()
     moved = jax.eval_shape(partial(through, phase.step), parameters, begun)
     longer = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), moved)
-    ways = _Way(steps, begun, longer, yes, yes, yes), _Way(steps + 1, begun, longer, yes, yes, yes)
+
+    def way(steps: jax.Array) -> _Way:
+        return _Way(steps, begun, longer, yes, yes, (steps >= 0) & (steps < phase.longest))
+
+    ways = way(steps), way(steps + 1)
     last = steps.max() + 2
     _, _, ways = jax.lax.while_loop(lambda carry: carry[0] <= last, one, (jnp.zeros((), steps.dtype), begun, ways))
 

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import LogFormatter, NullLocator, ScalarFormatter
 
 STYLES = {"GRU": ("o", "#0b7a75"), "liquid": ("s", "#c8553d"), "no": ("^", "#5b5b5b")}
-LINES = ("-", "--", "-.", ":", "-")
+LINES = ("-", "--", "-.", ":")
 STEADY, SLOW = "hover: steady error, no force, median", "hover, torque-to-inertia 40-80: stable"
 
 
@@ -45,7 +45,8 @@ def draw_ablation(rows: Rows, path: Path) -> None:
         marker, colour = STYLES[who.split()[0]]
         stable = [values[f"whole observation {age} ms stale: stable"] for age in (0, 10, 20, 30)]
         line, colour = LINES[index % len(LINES)], "k" if "shipped" in who else colour
-        axes[2].plot((0, 10, 20, 30), stable, marker + line, color=colour, markersize=5, label=who)
+        size = 3 + values["parameters"] ** 0.2
+        axes[2].plot((0, 10, 20, 30), stable, marker + line, color=colour, markersize=size, label=who)
     axes[2].set(xlabel="age of the whole observation, ms", title="vehicles that stay stable, %")
     axes[2].legend(frameon=False, fontsize=8)
     for panel in axes:
