@@ -52,9 +52,9 @@ def ground(ball: Any, state: jax.Array) -> jax.Array:
     return -state[0:1]
 
 
-def strike(ball: Any, before: jax.Array, after: jax.Array) -> jax.Array:
-    share = before[0] / (before[0] - after[0])
-    return jnp.stack([before[1] - 10 * PERIOD_S * share, before[2]])
+def strike(ball: Any, both: jax.Array) -> jax.Array:
+    share = both[0] / (both[0] - both[3])
+    return jnp.stack([both[1] - 10 * PERIOD_S * share, both[2]])
 
 
 def bounce(ball: Any, state: jax.Array) -> jax.Array:

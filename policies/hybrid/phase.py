@@ -7,9 +7,8 @@ flags say which numbers these are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,9 +16,6 @@ import jax.numpy as jnp
 
 from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, bounds, joined, through
 from haltere.policies.hybrid.interval import Interval
-
-Exit = Callable[[Any, jax.Array, jax.Array], jax.Array]
-"""(parameters, (m,) before the last step, (m,) after it) -> (k,)."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +25,20 @@ class Phase:
     Attributes:
       step: (parameters, (m,)) -> (m,).
       guard: -> (1,); the phase ends with the first step after which it is zero or more.
-      exit: -> (k,) from the states before and after that step.
+      exit: (parameters, (2 m,) the states before and after that step) -> (k,).
       longest: steps at most, the last one included.
       armed: -> (a,); the guard ends the phase only where all of these are at most zero.
       within: -> (w,); must be negative before each step.
-      shorten: -> (m,) from these; the state with which the last step is made once more, to where the guard is zero.
+      shorten: of these, too, -> (m,); the state with which the last step is made once more, to where the guard is zero.
     """
 
     step: Map
     guard: Map
-    exit: Exit
+    exit: Map
     longest: int
     armed: Map | None = None
     within: Map | None = None
-    shorten: Exit | None = None
+    shorten: Map | None = None
 
 
 class Passed(NamedTuple):
@@ -104,11 +100,12 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
     none = jnp.zeros((), bool)
     begin = (state, state, jnp.zeros((), jnp.int64), none, jnp.full((), 0.5), ~none)
     (state, after, steps, _, share, known), _ = jax.lax.scan(one, begin, None, length=phase.longest)
+    both = jnp.concatenate([state, after])
     if phase.shorten is not None:
-        state = phase.shorten(parameters, state, after)
-        after = phase.step(parameters, state)
+        state = phase.shorten(parameters, both)
+        both = jnp.concatenate([state, phase.step(parameters, state)])
     known &= steps < phase.longest
-    return Counted(steps, share, phase.exit(parameters, state, after), known)
+    return Counted(steps, share, phase.exit(parameters, both), known)
 
 
 class _Way(NamedTuple):
@@ -169,21 +166,10 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
     _, _, ways = jax.lax.while_loop(lambda carry: carry[0] <= last, one, (jnp.zeros((), steps.dtype), begun, ways))
 
     def leave(way: _Way) -> Passed:
-        last, after = way.last, way.after
+        both = joined(way.last, way.after)
         if phase.shorten is not None:
-            last = through(_beside(phase.shorten, last), parameters, joined(last, after))
-            after = through(phase.step, parameters, last)
-        end = through(_beside(phase.exit, last), parameters, joined(last, after))
-        return Passed(end, way.not_before, way.by_then, way.within)
+            last = through(phase.shorten, parameters, both)
+            both = joined(last, through(phase.step, parameters, last))
+        return Passed(through(phase.exit, parameters, both), way.not_before, way.by_then, way.within)
 
     return leave(ways[0]), leave(ways[1])
-
-
-@lru_cache(maxsize=64)
-def _split(leave: Exit, size: int) -> Map:
-    return lambda parameters, both: leave(parameters, both[:size], both[size:])
-
-
-def _beside(leave: Exit, first: Enclosure) -> Map:
-    """A map of two states as one of both side by side."""
-    return _split(leave, first.centre.shape[1])

@@ -98,24 +98,24 @@ def _stretched(hopping: Hopping, state: jax.Array) -> jax.Array:
     return jnp.sqrt(state[0:1] ** 2 + state[2:3] ** 2) - LEG_M
 
 
-def _until_lowest(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
-    left, past = _lowest(hopping, before), _lowest(hopping, after)
-    return jnp.concatenate([before[:5], before[5:] * left / (left - past)])
+def _until_lowest(hopping: Hopping, both: jax.Array) -> jax.Array:
+    left, past = _lowest(hopping, both[:6]), _lowest(hopping, both[6:])
+    return jnp.concatenate([both[:5], both[5:6] * left / (left - past)])
 
 
-def _until_stretched(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
-    left, past = _stretched(hopping, before), _stretched(hopping, after)
-    return jnp.concatenate([before[:5], before[5:] * left / (left - past)])
+def _until_stretched(hopping: Hopping, both: jax.Array) -> jax.Array:
+    left, past = _stretched(hopping, both[:6]), _stretched(hopping, both[6:])
+    return jnp.concatenate([both[:5], both[5:6] * left / (left - past)])
 
 
-def _let_loose(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
+def _let_loose(hopping: Hopping, both: jax.Array) -> jax.Array:
     """The lowest point, with which extension begins without force."""
     period = jnp.full(1, PERIOD_S)
-    return jnp.concatenate([after[:4], jnp.zeros_like(after[4:5]), period])
+    return jnp.concatenate([both[6:10], jnp.zeros_like(both[:1]), period])
 
 
-def _lift_off(hopping: Hopping, before: jax.Array, after: jax.Array) -> jax.Array:
-    return after
+def _lift_off(hopping: Hopping, both: jax.Array) -> jax.Array:
+    return both[6:]
 
 
 def _above_floor(hopping: Hopping, state: jax.Array) -> jax.Array:

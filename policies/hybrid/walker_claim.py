@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from haltere.policies.hybrid import controller, lyapunov, region_of_attraction, swing, walk, walker_mode
 from haltere.policies.hybrid.claim_numbers import checked
-from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Map, Part
+from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.phase import Phase
 from haltere.policies.hybrid.return_map import ReturnMap
@@ -114,10 +114,9 @@ def _glide(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.concatenate([after[:2], after[2:] / RATE, jnp.zeros_like(after[:1])])
 
 
-def _period(pull: Map, reads: tuple[int, ...]) -> Chain:
-    """A control period with this torque."""
-    limit = Limit(8, -walker.LARGEST_TORQUE_N_M, walker.LARGEST_TORQUE_N_M)
-    return Chain((Part(pull, reads, (8,)), limit, Part(_glide, (0, 1, 2, 3, 8), (0, 1, 2, 3, 8))))
+LIMIT = Limit(8, -walker.LARGEST_TORQUE_N_M, walker.LARGEST_TORQUE_N_M)
+HOLD, SET_DOWN = Part(_hold, tuple(range(5)), (8,)), Part(_set_down, tuple(range(8)), (8,))
+GLIDE = Part(_glide, (0, 1, 2, 3, 8), (0, 1, 2, 3, 8))
 
 
 def _past_hold(walking: Walking, state: jax.Array) -> jax.Array:
@@ -141,14 +140,20 @@ def _valid_past_hold(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.concatenate([_valid(walking, state), -_past_hold(walking, state)])
 
 
-def _go_on(walking: Walking, before: jax.Array, after: jax.Array) -> jax.Array:
-    return after
+def _go_on(walking: Walking, both: jax.Array) -> jax.Array:
+    return both[9:]
 
 
-def _land(walking: Walking, before: jax.Array, after: jax.Array) -> jax.Array:
-    """The plant's state (4,) just after the impact."""
-    gap, end = -_touches(walking, before), -_touches(walking, after)
-    return walker.land(_plant(before), _plant(after), -end / (gap - end))[:, 0]
+def _impact(walking: Walking, both: jax.Array) -> jax.Array:
+    """The plant's state (4,) just after the impact: by state, stride and torque before the period in which it is.
+
+    As published, the way is straight within that period. Its direction is taken and not its end, which would have to
+    be told apart from its beginning.
+    """
+    before, torque = _plant(both), both[8:9][None]
+    slope = walker.slope(before, torque)
+    time_s = (2 * before[0] + before[1]) / -(2 * slope[0] + slope[1])
+    return walker.collide(before + time_s * slope)[:, 0]
 
 
 def _end(walking: Walking, state: jax.Array) -> jax.Array:
@@ -157,14 +162,15 @@ def _end(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.stack([moved[row] / DOMAIN.state[row] for row in FREE])
 
 
-HELD, DOWN = _period(_hold, tuple(range(5))), _period(_set_down, tuple(range(8)))
+HELD, DOWN = Chain((HOLD, LIMIT, GLIDE)), Chain((SET_DOWN, LIMIT, GLIDE))
+LAND = Chain((SET_DOWN, LIMIT, _impact))
 BEGIN = Chain((Layers(lambda walking: walking.weights.controller, _seen), _begin))
 VALUE = Chain((Layers(lambda walking: walking.weights.lyapunov, _seen), _value))
 STRIDE = ReturnMap(
     BEGIN,
     (
         Phase(HELD, _past_hold, _go_on, LONGEST[0], within=_valid),
-        Phase(DOWN, _touches, _land, LONGEST[1], armed=_may_land, within=_valid_past_hold),
+        Phase(DOWN, _touches, LAND, LONGEST[1], armed=_may_land, within=_valid_past_hold),
     ),
     _end,
     VALUE,

@@ -86,14 +86,15 @@ def guard(mode: int, state: jax.Array, action: jax.Array, gait: Gait, time_s: ja
 
 
 def reset(mode: int, state: jax.Array, action: jax.Array, gait: Gait, following: Gait) -> jax.Array:
-    """State (4, V) after the impact: the swing foot sticks, the stance foot leaves, and the legs change names.
+    """State (4, V) after the impact, see `collide`."""
+    return collide(state)
+
+
+def collide(state: jax.Array) -> jax.Array:
+    """State (4, V) after an impact: the swing foot sticks, the stance foot leaves, and the legs change names.
 
     Two angular momenta are kept: that of all masses about the new foot, and that of the old stance leg about the hip.
     """
-    return _impact(state)
-
-
-def _impact(state: jax.Array) -> jax.Array:
     q1, q2, q1_dot, q2_dot = state
     c = jnp.cos(q2)
     landed = (1.5 * c * q1_dot - 0.25 * (q1_dot + q2_dot)) / (2.25 - c * c)
@@ -122,11 +123,18 @@ def tick(state: jax.Array, action: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def glide(state: jax.Array, action: jax.Array) -> jax.Array:
     """State (4, V) after a control period without impact."""
+    return state + PERIOD_S * slope(state, action)
+
+
+def slope(state: jax.Array, action: jax.Array) -> jax.Array:
+    """Mean time derivative (4, V) over a control period without impact."""
+    reached, total = state, jnp.zeros_like(state)
     for _ in range(SUBSTEPS):
-        state = state + PERIOD_S / SUBSTEPS * _flow(state, action)
-    return state
+        rate = _flow(reached, action)
+        reached, total = reached + PERIOD_S / SUBSTEPS * rate, total + rate
+    return total / SUBSTEPS
 
 
 def land(before: jax.Array, after: jax.Array, share: jax.Array) -> jax.Array:
     """State (4, V) just after an impact, where `share` (V,) of the way back from `after` to `before` it happened."""
-    return _impact(share * before + (1 - share) * after)
+    return collide(share * before + (1 - share) * after)
