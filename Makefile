@@ -62,7 +62,7 @@ bench: .venv/installed
 	$(BIN)/haltere bench limits --full --json tests/records/limits.json
 	$(BIN)/haltere bench runtime --full --json tests/records/runtime.json
 	$(BIN)/haltere bench gating --full --json tests/records/gating.json --picture tests/records/gating.png
-	$(BIN)/haltere bench hybrid --full --json tests/records/hybrid.json
+	$(BIN)/haltere bench hybrid --full --hamilton-jacobi runs/reach.npz --json tests/records/hybrid.json
 	$(BIN)/haltere bench quadrotor --full --json tests/records/quadrotor.json --picture tests/records/quadrotor.png
 	$(BIN)/haltere bench flight --full --json tests/records/flight.json
 	$(BIN)/python -m haltere.tools.bench.readme

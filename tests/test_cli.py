@@ -28,6 +28,7 @@ def haltere(*arguments: str, timeout: float = 120) -> subprocess.CompletedProces
         (["train", "walker"], "impact"),
         (["train", "quadrotor"], "foundation"),
         (["bench", "hybrid"], "icy"),
+        (["bench", "hybrid"], "Hamilton-Jacobi"),
         (["bench", "quadrotor"], "Lyapunov"),
         (["certify"], "contracts"),
         (["run"], "springy"),

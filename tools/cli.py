@@ -44,6 +44,7 @@ EXTRAS = {
     "imageio": "sim",
     "foundation_policy": "bench",
     "casadi": "bench",
+    "hj_reachability": "bench",
     "brax": "rl",
 }
 

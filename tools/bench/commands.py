@@ -172,11 +172,19 @@ def hybrid(
     walker: Annotated[Path, typer.Option(help="The walker's file (.onnx).")] = WALKER,
     car_planner: Annotated[Path, typer.Option(help="The file of the car's planner (.onnx).")] = CAR_PLANNER,
     baselines: Annotated[Path, typer.Option(help="Folder of `haltere train baseline`'s files (.npz).")] = BASELINES,
+    hamilton_jacobi: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Measure the walker by Hamilton-Jacobi reachability, too: a table of values (.npz). Where it is not "
+            "there, it is solved and written (some 20 minutes). Without this option there are no such rows.",
+        ),
+    ] = None,
 ) -> None:
     """Hybrid systems: car on icy roads, pogobot and walker, beside published numbers, baselines, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    bench = HybridBench(policy, pogobot, walker, car_planner, baselines)
+    bench = HybridBench(policy, pogobot, walker, car_planner, baselines, hamilton_jacobi)
     run_bench("hybrid", bench, quick, seed, check, record, None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from haltere.policies.hybrid.baselines import walker_reach_file
 from haltere.policies.zoo.shipped import BASELINES, CAR, CAR_PLANNER, POGOBOT, WALKER
 from haltere.tools.bench.hybrid_car import bench_car
 from haltere.tools.bench.hybrid_pogobot import bench_pogobot
@@ -13,7 +14,11 @@ from haltere.tools.bench.table import Rows
 
 
 class HybridBench:
-    """The bench; `car`, `pogobot`, `walker` and `car_planner` are the learned files, `baselines` a folder of rivals."""
+    """The bench.
+
+    `car`, `pogobot`, `walker` and `car_planner` are the learned files, `baselines` is a folder of rivals, and
+    `hamilton_jacobi` the file of one more of the walker's, which is solved and written where it is not there.
+    """
 
     def __init__(
         self,
@@ -22,14 +27,18 @@ class HybridBench:
         walker: Path = WALKER,
         car_planner: Path = CAR_PLANNER,
         baselines: Path = BASELINES,
+        hamilton_jacobi: Path | None = None,
     ) -> None:
         self._car, self._pogobot, self._walker, self._car_planner = car, pogobot, walker, car_planner
-        self._baselines = baselines
+        self._baselines, self._hamilton_jacobi = baselines, hamilton_jacobi
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
         rows = Rows()
+        reach = None
+        if self._hamilton_jacobi is not None:
+            reach = walker_reach_file.read_or_solve(self._hamilton_jacobi, status)
         bench_car(rows, self._car, self._car_planner, self._baselines, quick, seed, status)
         bench_pogobot(rows, self._pogobot, self._baselines, quick, seed, status)
-        bench_walker(rows, self._walker, self._baselines, quick, seed, status)
+        bench_walker(rows, self._walker, self._baselines, quick, seed, status, reach)
         return rows

@@ -14,7 +14,8 @@ import numpy as np
 from haltere.policies.export import hybrid_file
 from haltere.policies.hybrid import clf_qp, stride_planner, walk, walker_mode
 from haltere.policies.hybrid import region_of_attraction as region
-from haltere.policies.hybrid.baselines import walker_environment
+from haltere.policies.hybrid.baselines import walker_environment, walker_reach
+from haltere.policies.hybrid.baselines.walker_reach import Reach
 from haltere.policies.hybrid.learned import Learned
 from haltere.policies.hybrid.lyapunov_learning import growth
 from haltere.policies.hybrid.walk import Law, Plan, Task, Walk
@@ -23,6 +24,7 @@ from haltere.tools.bench.rivals import rivals
 from haltere.tools.bench.table import Rows
 
 OURS, NO_PLANNER, QP = "Haltere", "Haltere, no planner", "CLF-QP"
+HAMILTON_JACOBI = "Hamilton-Jacobi"
 CLOCKED = 21
 SAMPLES, QUICK_SAMPLES = (20, 10), (20, 2)
 """Starts around each gait of the first task, and for each pair of the second; published are the former."""
@@ -57,7 +59,13 @@ ASKED = (Numbers(1.2, 27.0, 27.0), Numbers(0.9, 15.0, 15.0))
 
 
 def bench_walker(
-    rows: Rows, policy: Path, baselines: Path, quick: bool, seed: int, status: Callable[[str], None]
+    rows: Rows,
+    policy: Path,
+    baselines: Path,
+    quick: bool,
+    seed: int,
+    status: Callable[[str], None],
+    reach: Reach | None = None,
 ) -> None:
     """Adds the walker's rows.
 
@@ -68,6 +76,7 @@ def bench_walker(
       quick: fewer starts of the second task, and fewer samples in the level set.
       seed: of these samples.
       status: told what is being done.
+      reach: values of the rival by Hamilton-Jacobi reachability; without them it is left out.
     """
     for who, both in PUBLISHED.items():
         for name, numbers in zip(TASKS, both, strict=True):
@@ -93,6 +102,8 @@ def bench_walker(
             begun = np.asarray(planned.walked)[1:]
             inside = 100 * float((np.asarray(planned.plans.excess) == 0)[begun].mean())
             rows.add(f"walker, {TASKS[index]}: strides that begin in the region of attraction", OURS, inside, "%")
+    if reach is not None:
+        bench_reach(rows, reach, tasks, status)
     _clock(rows, QP, clf_qp.law, None, tasks[0])
     for who, network in learned:
         _clock(rows, who, walker_environment.law(network), None, tasks[0])
@@ -107,6 +118,15 @@ def bench_walker(
         _clock(rows, who, stride_planner.law, plan, tasks[0])
     status("walker: Lyapunov function")
     _decrease(rows, weights, 4_000 if quick else 40_000, seed)
+
+
+def bench_reach(rows: Rows, reach: Reach, tasks: tuple[Task, Task], status: Callable[[str], None]) -> None:
+    """Adds the rows of the rival by Hamilton-Jacobi reachability: both tasks, and what a control step costs."""
+    law, plan = walker_reach.law(reach), walker_reach.plan(reach)
+    for index, task in enumerate(tasks):
+        status(f"walker, {TASKS[index]}: {HAMILTON_JACOBI}")
+        _measure(rows, HAMILTON_JACOBI, index, task, _walk(law, plan, task))
+    _clock(rows, HAMILTON_JACOBI, law, plan, tasks[0])
 
 
 def _walk(law: Law, plan: Plan | None, task: Task) -> Walk:

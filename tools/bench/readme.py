@@ -153,10 +153,13 @@ def hybrid_table() -> list[str]:
         "published": ("Meng & Fan, published",),
         "LQR, CLF-QP": ("LQR", "CLF-QP"),
         "MPC": ("MPC (CasADi, IPOPT)", "One-hop MPC (Newton)"),
+        "Hamilton-Jacobi": ("Hamilton-Jacobi",),
         "PPO": ("PPO (brax)",),
         "SAC": ("SAC (brax)",),
         "no planner": ("Haltere, no planner",),
     }
+    methods = {method for _, method in cells}
+    columns = {name: names for name, names in columns.items() if methods.intersection(names)}
     lines = [f"| measure | {' | '.join(columns)} | Haltere | aim |", "|---|" + "---|" * (len(columns) + 2)]
     for (measure, method), ours in cells.items():
         if method == "Haltere" and ours["asked"]:
