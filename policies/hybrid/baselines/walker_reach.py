@@ -33,7 +33,7 @@ NODES = 31
 LOW, HIGH = (-0.4, -0.6, -1.7, -3.5), (0.5, 1.1, 0.8, 4.5)
 """Corners of the grid: rad, rad, rad/s, rad/s."""
 ALLOWED_Q1_RAD, ALLOWED_Q2_RAD = 0.45, 0.95
-"""Largest angles; a cell's width and more within those of the benchmark."""
+"""Largest angles; about a cell's width within those of the benchmark."""
 HORIZON_S = 1.0
 COURANT = 0.9
 FARTHEST = 2.0
@@ -41,7 +41,7 @@ FARTHEST = 2.0
 LATEST_S = 0.15
 """How far back in time the impact of a state behind the guard surface is sought."""
 PROBE_S = 0.02
-"""Half the way along the input's column over which the slope is taken, for 1 N m."""
+"""How long 1 N m would push the walker to where the slope is taken, each way."""
 SLIGHT = 0.05
 """Slope of the value along the input, 1 / (N m s), from which the torque is full."""
 
