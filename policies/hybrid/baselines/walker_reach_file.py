@@ -18,7 +18,7 @@ from haltere.policies.hybrid.baselines import walker_reach
 from haltere.policies.hybrid.baselines.walker_reach import HIGH, LOW, NODES, Reach
 
 BOX = np.array([LOW, HIGH], np.float32)
-HINT = "or name a file that is not there: it is solved and written"
+HINT = "name a file that is not there, and it is solved and written"
 
 
 def read_or_solve(path: Path, status: Callable[[str], None], nodes: int = NODES) -> Reach:
@@ -64,18 +64,15 @@ def read(path: Path) -> Reach:
         with np.load(path) as arrays:
             target, value, box = (np.asarray(arrays[name], np.float32) for name in ("target", "value", "box"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(
-            f"cannot read {path}: expected an .npz with target, value and box ({error}); {HINT}"
-        ) from error
+        why = f" ({error})" if isinstance(error, (OSError, KeyError)) else ""
+        raise ConfigError(f"cannot read {path}: expected an .npz with target, value and box{why}; {HINT}") from error
     wanted = walker_reach.targets()
     if not _same(target, wanted) or not _same(box, BOX):
-        raise ConfigError(
-            f"{path}: expected the gaits and the grid of this version, got others; solve it again, {HINT}"
-        )
+        raise ConfigError(f"{path}: expected the gaits and the grid of this version, got others; {HINT}")
     nodes = value.shape[-1] if value.ndim else 0
     if nodes < 2 or value.shape != (len(wanted), *(nodes,) * 4) or not np.isfinite(value).all():
         shape = f"({len(wanted)}, n, n, n, n)"
-        raise ConfigError(f"{path}: expected finite values of shape {shape}, got {value.shape}; solve it again, {HINT}")
+        raise ConfigError(f"{path}: expected finite values of shape {shape}, got {value.shape}; {HINT}")
     return Reach(jnp.asarray(target), jnp.asarray(value))
 
 
