@@ -120,6 +120,25 @@ def ablation_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def recipes_table() -> list[str]:
+    """The ways to train, at equal cost: medians over seeds, and how far these are apart."""
+    record = load_record("recipes")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
+    lines = [f"| measure | {' | '.join(methods)} |", "|---|" + "---|" * len(methods)]
+    for measure in dict.fromkeys(row["measure"] for row in record["rows"]):
+        name, _, seeds = measure.partition(" (median of ")
+        if not seeds or name in ("parameters", "training"):
+            continue
+        shown = []
+        for who in methods:
+            middle, apart = cells[measure, who], cells[f"{name} (largest less smallest)", who]["value"]
+            unit = "" if middle["unit"] == "1" else f" {middle['unit']}"
+            shown.append(f"{_number(middle['value'])}{unit} ({_number(apart)})")
+        lines.append(f"| {name} | {' | '.join(shown)} |")
+    return [*lines, "", _source(record)]
+
+
 def limits_table() -> list[str]:
     """The policy's hardest flights, and the same flights with the vehicle known."""
     record = load_record("limits")
@@ -222,6 +241,7 @@ TABLES = {
     "hybrid": hybrid_table,
     "foundation": foundation_table,
     "ablation": ablation_table,
+    "recipes": recipes_table,
     "limits": limits_table,
     "adaptation": adaptation_table,
     "flight": flight_table,
@@ -230,7 +250,10 @@ TABLES = {
 }
 
 
-PAGES = (Path("README.md"), Path("policies/foundation/ADAPTATION.md"), Path("policies/foundation/FRONTIER.md"))
+PAGES = (
+    Path("README.md"),
+    *(Path("policies/foundation") / name for name in ("ADAPTATION.md", "FRONTIER.md", "RECIPES.md")),
+)
 
 
 def filled(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The picture of `haltere bench recipes`: quality against time."""
+"""The picture of `haltere bench recipes`: quality against the share of each training's time."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def draw_recipes(curves: dict[str, list[list[Progress]]], path: Path) -> None:
             for index, curve in enumerate(seeds):
                 # A teacher's scores are not the student's.
                 lines = [line for line in curve if line.stage != "teachers"]
-                minutes = [line.seconds / 60 for line in lines]
+                # Another program on the machine makes a training longer, and it no better.
+                share = [100 * line.seconds / lines[-1].seconds for line in lines]
                 values = [min(factor * getattr(line, field), LARGEST_CM) for line in lines]
-                panel.plot(minutes, values, color=colour, alpha=0.8, label=None if index else name)
-        panel.set(xlabel="time on two cores, min", ylabel=label, xlim=(0, None))
+                panel.plot(share, values, color=colour, alpha=0.8, label=None if index else name)
+        panel.set(xlabel="share of the training's time, %", ylabel=label, xlim=(0, None))
         if field != "stable":
             panel.set_yscale("log")
         panel.grid(alpha=0.3)
