@@ -66,6 +66,7 @@ class TeachersBench:
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
         rows = Rows()
+        self._output.mkdir(parents=True, exist_ok=True)
         school = self._teach(seed, status)
         own = worth(school.verdict)
         apart = distances(school.places)[np.arange(len(own)), school.other]
