@@ -25,7 +25,7 @@ from haltere.policies.hybrid import (
 )
 from haltere.policies.hybrid.certificate import Outcome
 from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
-from haltere.policies.hybrid.phase import Phase, count, passed
+from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
 from haltere.policies.hybrid.return_map import Bounds, ReturnMap, prove_return
 from haltere.policies.plants import pogobot
 from haltere.policies.zoo.shipped import POGOBOT
@@ -114,18 +114,20 @@ def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
         after, (lower,), _ = return_map.follow(BALL, ball, state)
         return count(FALL, ball, let_go(ball, state)).steps, after, lower
 
-    _, _, lower = followed(jnp.asarray(low + width / 2))
-    first, second = passed(FALL, ball, begun, lower)
-    known = np.asarray(first.not_before & second.by_then)
+    _, _, likely = followed(jnp.asarray(low + width / 2))
+    past = passed(FALL, ball, begun, likely)
+    known, ends = np.asarray(past.all_of_them), enclosure.through(bounce, ball, past.end).box()
+    within, never = (np.asarray(flags).reshape(WAYS, -1) for flags in (past.within, past.never))
     assert known.sum() >= 5
-    ends = [enclosure.through(bounce, ball, past.end).box() for past in (first, second)]
+    assert never.sum() >= 10
     for box in np.flatnonzero(known):
         steps, after, _ = followed(jnp.asarray(stream.uniform(low[box], low[box] + width, (20, 1))))
-        for taken, state in zip(np.asarray(steps) - int(lower[box]), np.asarray(after), strict=True):
-            assert taken in (0, 1)
-            end = ends[taken]
-            assert end.low[box, 0] <= state[0] <= end.high[box, 0]
-            assert end.high[box, 0] - end.low[box, 0] < 3 * width + 1e-6
+        for taken, state in zip(np.asarray(steps) - int(likely[box]) + WAYS // 2 - 1, np.asarray(after), strict=True):
+            assert within[taken, box]
+            assert not never[taken, box]
+            at = taken * len(low) + box
+            assert ends.low[at, 0] <= state[0] <= ends.high[at, 0]
+            assert ends.high[at, 0] - ends.low[at, 0] < 3 * width + 1e-6
 
 
 def _pull(networks: Any, state: jax.Array) -> jax.Array:
@@ -133,12 +135,19 @@ def _pull(networks: Any, state: jax.Array) -> jax.Array:
     return jnp.stack([state[0] * state[2] - state[3], 3 * state[4] + jnp.cos(state[1])])
 
 
+def _kinked(networks: Any, state: jax.Array) -> jax.Array:
+    """(2,) -> (2,), with another slope from 0.1 on."""
+    one, other = state
+    return jnp.stack([jnp.where(one > 0.1, one**2, 0.1 * one) + other, one * jnp.sin(3 * other)])
+
+
 LIMITED = Limit(0, -0.3, 0.2)
 SEEING = Layers(lambda networks: networks, lambda networks, state: 2 * state)
-LINKS = (LIMITED, SEEING, Chain((LIMITED, SEEING, Part(_pull, (0, 1, 2, 3, 4), (1, 3)), Limit(3, -0.5, 0.5))))
+CHAIN = Chain((LIMITED, SEEING, Part(_pull, (0, 1, 2, 3, 4), (1, 3)), Limit(3, -0.5, 0.5)))
+LINKS = {"limit": LIMITED, "layers": SEEING, "kink": _kinked, "chain": CHAIN, "again": Chain((_kinked, _kinked))}
 
 
-@pytest.mark.parametrize("link", LINKS, ids=["limit", "layers", "chain"])
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
 @pytest.mark.parametrize("width", [1e-3, 0.3])
 def test_links_hold_what_a_box_becomes(link: Any, width: float) -> None:
     stream = np.random.default_rng(1)

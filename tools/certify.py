@@ -51,7 +51,10 @@ def certify(
         ),
     ] = 0.0,
     seconds: Annotated[
-        float, typer.Option(help="Time limit for each configuration; compiling (up to a minute) comes on top.", min=0.1)
+        float,
+        typer.Option(
+            help="Time limit for each configuration; compiling (a minute, the walker some five) comes on top.", min=0.1
+        ),
     ] = 300.0,
     regulator: Annotated[
         bool,

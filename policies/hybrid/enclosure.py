@@ -1,14 +1,16 @@
 """Sound bounds of a long chain of maps over many small boxes.
 
-Behind k links, a state is c + S z + E w, with z the place in its box and w unknown, all of them between -1 and 1. A
-link takes c to its value there, and S and E by the middle of its Jacobian over all these states; how far the Jacobian
-differs from its middle, times how far the states reach, is a new error. What cancels is not added up, as it is when
-intervals alone are sent through the chain; and errors that are told apart shrink where the maps contract, although
-their sums by coordinates would grow. Links must be continuous; where one has no slope, the hull
-of those around it is taken, except where a coordinate is only limited (`Limit`).
+Behind k links, a state is c + S z + z' Q z + E w, with z the place in its box and w unknown, all of them between -1 and
+1. A link takes c to its value there; S, Q and E by its Jacobian at c; and the middle of its second derivative over all
+these states makes more of Q from S. How far the second derivative differs from its middle, and what it makes of Q and
+E, is a new error. What cancels is not added up, as it is when intervals alone are sent through the chain; and errors
+that are told apart shrink where the maps contract, although their sums by coordinates would grow. Links must be
+continuous; where a slope may jump, the middle of all slopes is taken instead, except where a coordinate is only
+limited (`Limit`).
 
-Source: affine arithmetic as of de Figueiredo & Stolfi 2004, Numerical Algorithms 37; the smallest errors are put
-together along the axes of a QR decomposition as of Lohner 1987, in Computer Arithmetic.
+Source: Taylor models as of Makino & Berz 2003, International Journal of Pure and Applied Mathematics 4, with errors by
+affine arithmetic as of de Figueiredo & Stolfi 2004, Numerical Algorithms 37; the smallest errors are put together along
+the axes of a QR decomposition as of Lohner 1987, in Computer Arithmetic.
 """
 
 from __future__ import annotations
@@ -40,16 +42,23 @@ class Enclosure(NamedTuple):
     Attributes:
       centre: (B, m).
       spread: (B, m, n) by the place in the box, -1 to 1 along each of its coordinates.
+      bend: (B, m, n, n) by the products of two of these.
       error: (B, m, p) by p unknown numbers, -1 to 1.
     """
 
     centre: jax.Array
     spread: jax.Array
+    bend: jax.Array
     error: jax.Array
+
+    def rest(self) -> jax.Array:
+        """How far (B, m) states may be from where the spread puts them."""
+        rest: jax.Array = jnp.abs(self.bend).sum((2, 3)) + jnp.abs(self.error).sum(2)
+        return rest
 
     def radius(self) -> jax.Array:
         """Half widths (B, m) of `box`."""
-        radius: jax.Array = (jnp.abs(self.spread).sum(2) + jnp.abs(self.error).sum(2)) * (1 + RELATIVE)
+        radius: jax.Array = (jnp.abs(self.spread).sum(2) + self.rest()) * (1 + RELATIVE)
         return radius
 
     def box(self) -> Interval:
@@ -66,8 +75,8 @@ class Enclosure(NamedTuple):
         """The difference from `factor` times another chain of the same boxes."""
         error = jnp.concatenate([self.error, factor * other.error], axis=2)
         lost = RELATIVE * factor * (jnp.abs(other.centre) + other.radius() + self.radius())
-        gone = Enclosure(self.centre - factor * other.centre, self.spread - factor * other.spread, error)
-        return gone.missed(lost)
+        centre, spread, bend = (mine - factor * theirs for mine, theirs in zip(self[:3], other[:3], strict=True))
+        return Enclosure(centre, spread, bend, error).missed(lost)
 
     def reduced(self) -> Enclosure:
         """With KEPT errors: the largest, and a box, along orthogonal axes, around what the smaller ones can add up to.
@@ -99,12 +108,14 @@ def begin(low: jax.Array, high: jax.Array) -> Enclosure:
     """The boxes (B, n) themselves."""
     centre = (low + high) / 2
     reach = jnp.maximum(high - centre, centre - low) + RELATIVE * jnp.maximum(jnp.abs(low), jnp.abs(high))
-    return Enclosure(centre, reach[..., None] * jnp.eye(low.shape[1]), jnp.zeros((*low.shape, 0)))
+    count = low.shape[1]
+    bend = jnp.zeros((*low.shape, count, count))
+    return Enclosure(centre, reach[..., None] * jnp.eye(count), bend, jnp.zeros((*low.shape, 0)))
 
 
 @lru_cache(maxsize=256)
-def _program(link: Map, sloping: bool, tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Any:
-    """The program of a link on boxes, or of its Jacobian: of the leaves of its parameters, and the states."""
+def _program(link: Map, order: int, tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Any:
+    """The program of a link on boxes, or of its derivatives: of the leaves of its parameters, and the states."""
 
     def many(leaves: list[jax.Array], states: jax.Array) -> jax.Array:
         parameters = jax.tree.unflatten(tree, leaves)
@@ -112,21 +123,25 @@ def _program(link: Map, sloping: bool, tree: Any, shapes: tuple[tuple[int, ...],
         def one(state: jax.Array) -> jax.Array:
             return link(parameters, state)
 
-        if not sloping:
-            return jax.vmap(one)(states)
         wide = jax.eval_shape(one, states[0]).shape[0] < states.shape[1]
-        slopes: jax.Array = jax.vmap((jax.jacrev if wide else jax.jacfwd)(one))(states)
-        return slopes
+        slope = (jax.jacrev if wide else jax.jacfwd)(one)
+        found: jax.Array = jax.vmap((one, slope, jax.jacfwd(slope))[order])(states)
+        return found
 
     *leaves, states = (jnp.zeros(shape) for shape in shapes)
     return jax.make_jaxpr(many)(leaves, states)
 
 
-def bounds(link: Map, parameters: Any, box: Interval, sloping: bool = False) -> Interval:
-    """Bounds (B, k) of a link over boxes (B, m), or (B, k, m) of its Jacobian."""
+def bounds(link: Map, parameters: Any, box: Interval) -> Interval:
+    """Bounds (B, k) of a link over boxes (B, m)."""
+    return _derivative(0, link, parameters, box)[0]
+
+
+def _derivative(order: int, link: Map, parameters: Any, box: Interval) -> tuple[Interval, jax.Array]:
+    """Bounds (B, k) of a link over boxes (B, m), (B, k, m) of its slopes, or of theirs; and whether they may jump."""
     leaves, tree = jax.tree.flatten(parameters)
     shapes = (*(leaf.shape for leaf in leaves), box.low.shape)
-    return walked(_program(link, sloping, tree, shapes), [*map(exact, leaves), box])
+    return walked(_program(link, order, tree, shapes), [*map(exact, leaves), box], len(box.low))
 
 
 @dataclass(frozen=True)
@@ -160,6 +175,7 @@ class Limit:
         moved = Enclosure(
             (scale * before.centre).at[:, self.row].add((most + least) / 2),
             scale[..., None] * before.spread,
+            scale[..., None, None] * before.bend,
             scale[..., None] * before.error,
         )
         size = (most - least) / 2 + RELATIVE * (jnp.abs(before.centre[:, self.row]) + jnp.maximum(abs(low), abs(high)))
@@ -226,23 +242,38 @@ def _dense(layer: Layer, before: Enclosure) -> tuple[Enclosure, jax.Array]:
     """Behind a layer, and what rounding may add to that, (B, outputs)."""
     centre = before.centre @ layer.weight.T + layer.bias
     sizes = (jnp.abs(before.centre) + before.radius()) @ jnp.abs(layer.weight).T + jnp.abs(layer.bias)
-    return Enclosure(centre, layer.weight @ before.spread, layer.weight @ before.error), RELATIVE * sizes
+    bend = jnp.einsum("om,bmxy->boxy", layer.weight, before.bend)
+    return Enclosure(centre, layer.weight @ before.spread, bend, layer.weight @ before.error), RELATIVE * sizes
 
 
 def _tanh(before: Enclosure, lost: jax.Array) -> Enclosure:
-    """By the chord over all values of each coordinate, and how much the hyperbolic tangent differs from that."""
-    reach = before.radius() + lost
+    """By slope and bend at the middle of each coordinate, or, where that is closer, by the chord over its values."""
+    reach, rest = before.radius() + lost, before.rest() + lost
     low, high = before.centre - reach, before.centre + reach
-    slope = jnp.clip((jnp.tanh(high) - jnp.tanh(low)) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
+    chord = jnp.clip((jnp.tanh(high) - jnp.tanh(low)) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
     # It is farthest from the chord where it has the chord's slope, or at the ends.
-    turn = jnp.arctanh(jnp.sqrt(1 - slope))
+    turn = jnp.arctanh(jnp.sqrt(1 - chord))
     places = [low, high, jnp.clip(turn, low, high), jnp.clip(-turn, low, high)]
-    apart = [jnp.tanh(place) - slope * place for place in places]
+    apart = [jnp.tanh(place) - chord * place for place in places]
     most, least = reduce(jnp.maximum, apart), reduce(jnp.minimum, apart)
+    # Its second derivative, by its value, is steepest where that is one over the root of three.
+    ends, steepest, here = (jnp.tanh(low), jnp.tanh(high)), 3**-0.5, jnp.tanh(before.centre)
+    values = [*ends, jnp.clip(steepest, *ends), jnp.clip(-steepest, *ends)]
+    bends = [2 * value * (value**2 - 1) for value in values]
+    upper, lower = reduce(jnp.maximum, bends), reduce(jnp.minimum, bends)
+    bend = (upper + lower) / 2
+    off = (upper - lower) / 2 * reach**2 / 2 + jnp.abs(bend) * (reach - rest / 2) * rest
+    close = off < (most - least) / 2
+    slope = jnp.where(close, 1 - here**2, chord)
+    product = before.spread[..., :, None] * before.spread[..., None, :]
     moved = Enclosure(
-        slope * before.centre + (most + least) / 2, slope[..., None] * before.spread, slope[..., None] * before.error
+        jnp.where(close, here, slope * before.centre + (most + least) / 2),
+        slope[..., None] * before.spread,
+        slope[..., None, None] * before.bend + jnp.where(close, bend / 2, 0.0)[..., None, None] * product,
+        slope[..., None] * before.error,
     )
-    return moved.missed((most - least) / 2 + slope * lost + RELATIVE * (1 + jnp.abs(before.centre) + reach))
+    missed = jnp.minimum(off, (most - least) / 2)
+    return moved.missed(missed + slope * lost + RELATIVE * (1 + jnp.abs(before.centre) + reach * (1 + reach)))
 
 
 @dataclass(frozen=True)
@@ -268,13 +299,44 @@ def through(link: Map, parameters: Any, before: Enclosure) -> Enclosure:
         return link.through(parameters, before)
     if isinstance(link, Limit):
         return link.through(before)
-    slope = bounds(link, parameters, before.box(), sloping=True)
-    value = bounds(link, parameters, Interval(before.centre, before.centre + 0.0))
-    middle, reach = (slope.low + slope.high) / 2, before.radius()[..., None]
-    away = (slope.high - slope.low) / 2 + RELATIVE * jnp.abs(middle)
-    missed = (value.high - value.low) / 2 + (away @ reach)[..., 0]
-    after = Enclosure((value.low + value.high) / 2, middle @ before.spread, middle @ before.error)
-    return after.missed(missed)
+    point = Interval(before.centre, before.centre + 0.0)
+    value = bounds(link, parameters, point)
+    curved, off, jumps = _curved(link, parameters, before, point)
+    straight, away = _straight(link, parameters, before)
+    after = straight.where(jumps, curved)._replace(centre=(value.low + value.high) / 2)
+    return after.missed(jnp.where(jumps[:, None], away, off) + (value.high - value.low) / 2)
+
+
+def _straight(link: Map, parameters: Any, before: Enclosure) -> tuple[Enclosure, jax.Array]:
+    """Changes of a link's value by the middle of its slopes over all the states; and how far off they are, (B, k)."""
+    slope, away = _halves(_derivative(1, link, parameters, before.box())[0])
+    return _along(slope, before), (away @ before.radius()[..., None])[..., 0]
+
+
+def _curved(link: Map, parameters: Any, before: Enclosure, point: Interval) -> tuple[Enclosure, jax.Array, jax.Array]:
+    """The same by its slopes in the middle, and the middle of how these change; and where they jump instead, (B,)."""
+    slope, lost = _halves(_derivative(1, link, parameters, point)[0])
+    change, jumps = _derivative(2, link, parameters, before.box())
+    bend, away = _halves(change)
+    reach, rest = before.radius(), before.rest()
+    either = (jnp.abs(bend) + jnp.swapaxes(jnp.abs(bend), 2, 3)) / 2
+    off = jnp.einsum("bkij,bi,bj->bk", away, reach, reach) / 2 + jnp.einsum("bkij,bi,bj->bk", either, reach, rest)
+    moved = _along(slope, before)
+    product = jnp.einsum("bkij,bix,bjy->bkxy", bend, before.spread, before.spread)
+    return moved._replace(bend=moved.bend + product / 2), off + (lost @ reach[..., None])[..., 0], jumps
+
+
+def _halves(bounds: Interval) -> tuple[jax.Array, jax.Array]:
+    """Middle, and half of the width, with what rounding may add to products with these."""
+    middle = (bounds.low + bounds.high) / 2
+    return middle, (bounds.high - bounds.low) / 2 + RELATIVE * jnp.abs(middle)
+
+
+def _along(slope: jax.Array, before: Enclosure) -> Enclosure:
+    """Changes from the centre, by slopes (B, k, m)."""
+    none = jnp.zeros(slope.shape[:2])
+    bend = jnp.einsum("bkm,bmxy->bkxy", slope, before.bend)
+    return Enclosure(none, slope @ before.spread, bend, slope @ before.error)
 
 
 through_at_once = jax.jit(through, static_argnums=0, compiler_options=UNFUSED)

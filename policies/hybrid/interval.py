@@ -130,7 +130,7 @@ SHAPES = {
 CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint"}
 
 Doubts = list[jax.Array]
-"""Of each choice, () bool: whether the box leaves it open, so that the function may jump there."""
+"""Of each choice, bool: whether the box leaves it open, so that the function may jump there."""
 
 
 def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interval]:
@@ -176,7 +176,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
     if name in ("gt", "ge", "lt", "le"):
         return [_compare(name, *inputs)]
     if name == "select_n" and len(inputs) == 3 and equation.invars[0].aval.dtype == bool:
-        doubts.append((inputs[0].low != inputs[0].high).any())
+        doubts.append(inputs[0].low != inputs[0].high)
         return [_select(*inputs)]
     if name == "dot_general":
         return [_dot(inputs[0], inputs[1], lambda x, y: equation.primitive.bind(x, y, **how))]
@@ -214,7 +214,7 @@ def _scan(
         inner: Doubts = []
         found = _walk(jaxpr.jaxpr, jaxpr.consts, [*held, *state, *row], inner)
         for doubt in inner:
-            open_before = open_before | doubt
+            open_before = open_before | doubt.any()
         return (found[:num_carry], open_before), found[num_carry:]
 
     start = [Interval(x.low, x.high + jnp.zeros_like(x.high)) for x in begin]
@@ -243,13 +243,22 @@ def surveyed(function: Callable[[jax.Array], jax.Array], box: Interval) -> tuple
     """Bounds of a function of one array over a box, and whether it may jump there, () bool."""
     closed, doubts = jax.make_jaxpr(function)(box.low), [jnp.zeros((), bool)]
     (found,) = _walk(closed.jaxpr, closed.consts, [box], doubts)
-    return found, jnp.stack(doubts).any()
+    return found, jnp.stack([doubt.any() for doubt in doubts]).any()
 
 
-def walked(program: Any, inputs: list[Interval]) -> Interval:
-    """Bounds of the one result of a program (a closed jaxpr), primitive by primitive."""
-    (found,) = _walk(program.jaxpr, program.consts, inputs, [])
-    return found
+def walked(program: Any, inputs: list[Interval], boxes: int) -> tuple[Interval, jax.Array]:
+    """Bounds of the one result of a program (a closed jaxpr) of many boxes, primitive by primitive.
+
+    Returns:
+      The bounds, and for each box (B,) whether the function may jump there.
+    """
+    doubts: Doubts = []
+    (found,) = _walk(program.jaxpr, program.consts, inputs, doubts)
+    jumps = jnp.zeros(boxes, bool)
+    for doubt in doubts:
+        each = doubt.ndim > 0 and doubt.shape[0] == boxes
+        jumps |= doubt.reshape(boxes, -1).any(1) if each else doubt.any()
+    return found, jumps
 
 
 def natural(function: Callable[[jax.Array], jax.Array], box: Interval) -> Interval:

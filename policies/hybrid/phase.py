@@ -1,8 +1,7 @@
 """One phase of a sampled return map on enclosures: as many steps as its guard stays negative, then an exit.
 
 The number of steps differs from state to state. For one number the exit is a smooth function of the state, also a
-little beyond where that number is the right one; so a box is sent through for each number that occurs in it, and two
-flags say which numbers these are.
+little beyond where that number is the right one; so a box is sent through for each number that may occur in it.
 """
 
 from __future__ import annotations
@@ -41,20 +40,24 @@ class Phase:
     shorten: Map | None = None
 
 
+WAYS = 4
+"""Numbers of steps that are looked at."""
+
+
 class Passed(NamedTuple):
-    """A phase with a given number k of whole steps before the last one, for B boxes.
+    """A phase with each of `WAYS` numbers of whole steps before the last one, for B boxes.
 
     Attributes:
-      end: behind the exit.
-      not_before: (B,) bool; no state of the box ends the phase with fewer steps.
-      by_then: (B,) bool; those that have not ended it before do so with the next step.
-      within: (B,) bool; no state leaves where the phase is as told.
+      end: behind the exit, (WAYS B, ...), for one number after the other.
+      within: (WAYS B,) bool; no state that takes so many steps leaves where the phase is as told.
+      never: (WAYS B,) bool; no state of the box takes so many steps.
+      all_of_them: (B,) bool; no state of the box takes another number of steps.
     """
 
     end: Enclosure
-    not_before: jax.Array
-    by_then: jax.Array
     within: jax.Array
+    never: jax.Array
+    all_of_them: jax.Array
 
 
 class Counted(NamedTuple):
@@ -109,7 +112,16 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
 
 
 class _Way(NamedTuple):
-    """Through a phase with a number of whole steps (B,), so far: where they and the last step lead, and `Passed`."""
+    """Through a phase with a number of whole steps (B,), so far.
+
+    Attributes:
+      steps: the number.
+      last: the states before the last step, once they are reached.
+      after: those after it.
+      not_before: (B,) bool; no state of the box ends the phase with fewer steps.
+      by_then: (B,) bool; all states have ended it with the next step.
+      within: as in `Passed`.
+    """
 
     steps: jax.Array
     last: Enclosure
@@ -120,9 +132,9 @@ class _Way(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=UNFUSED)
-def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) -> tuple[Passed, Passed]:
-    """Sends B boxes through, with `steps` (B,) whole steps, and with one more."""
-    yes = jnp.ones(steps.shape, bool)
+def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -> Passed:
+    """Sends B boxes through, with numbers of whole steps around the likely ones, `likely` (B,) and one more."""
+    yes = jnp.ones(likely.shape, bool)
 
     def look(box: Interval) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """What is sure of all states: guard not reached, guard reached, armed, not armed."""
@@ -133,7 +145,7 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
         armed = bounds(phase.armed, parameters, box)
         return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
-    def one(carry: tuple[jax.Array, Enclosure, tuple[_Way, _Way]]) -> tuple[jax.Array, Enclosure, tuple[_Way, _Way]]:
+    def one(carry: tuple[jax.Array, Enclosure, _Way]) -> tuple[jax.Array, Enclosure, _Way]:
         index, state, ways = carry
         box = state.box()
         before, reached, armed, unarmed = look(box)
@@ -147,12 +159,12 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
                 state.where(ends, way.last),
                 moved.where(ends, way.after),
                 way.not_before & (~on | before | (unarmed & ~ends)),
-                way.by_then & (~ends | before | armed) & (~over | (reached & armed)),
-                way.within & (~on | inside),
+                way.by_then & (~over | (reached & armed)),
+                way.within & (~on | inside) & (~ends | before | armed),
             )
 
         # Boxes that are through stay where they are, lest they run off to where nothing is known.
-        return index + 1, moved.reduced().where(steps + 1 >= index, state), (follow(ways[0]), follow(ways[1]))
+        return index + 1, moved.reduced().where(ways.steps[-1] >= index, state), jax.vmap(follow)(ways)
 
     begun = start.reduced()
     moved = jax.eval_shape(partial(through, phase.step), parameters, begun)
@@ -161,15 +173,21 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, steps: jax.Array) ->
     def way(steps: jax.Array) -> _Way:
         return _Way(steps, begun, longer, yes, yes, (steps >= 0) & (steps < phase.longest))
 
-    ways = way(steps), way(steps + 1)
-    last = steps.max() + 2
-    _, _, ways = jax.lax.while_loop(lambda carry: carry[0] <= last, one, (jnp.zeros((), steps.dtype), begun, ways))
+    steps = likely + jnp.arange(WAYS)[:, None] - (WAYS // 2 - 1)
+    most = steps.max() + 2
+    begin = (jnp.zeros((), steps.dtype), begun, jax.vmap(way)(steps))
+    _, _, ways = jax.lax.while_loop(lambda carry: carry[0] <= most, one, begin)
 
-    def leave(way: _Way) -> Passed:
-        both = joined(way.last, way.after)
-        if phase.shorten is not None:
-            last = through(phase.shorten, parameters, both)
-            both = joined(last, through(phase.step, parameters, last))
-        return Passed(through(phase.exit, parameters, both), way.not_before, way.by_then, way.within)
-
-    return leave(ways[0]), leave(ways[1])
+    last, after = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), (ways.last, ways.after))
+    both = joined(last, after)
+    if phase.shorten is not None:
+        last = through(phase.shorten, parameters, both)
+        both = joined(last, through(phase.step, parameters, last))
+    earlier = jnp.concatenate([~yes[None], ways.by_then[:-1]])
+    later = jnp.concatenate([ways.not_before[1:], ~yes[None]])
+    return Passed(
+        through(phase.exit, parameters, both),
+        ways.within.ravel(),
+        (earlier | later).ravel(),
+        ways.not_before[0] & ways.by_then[-1],
+    )

@@ -21,11 +21,11 @@ import numpy as np
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
-from haltere.policies.hybrid.enclosure import Enclosure, Map, through_at_once
+from haltere.policies.hybrid.enclosure import Map, through_at_once
 from haltere.policies.hybrid.interval import Interval
-from haltere.policies.hybrid.phase import Phase, count, passed
+from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
 
-BATCH = 1024
+BATCH = 256
 """Boxes that are looked at together."""
 SIDES = 31
 """Parts into which each side of the first box is divided."""
@@ -103,30 +103,26 @@ def _look(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide."""
     start = enclosure.begin(low, high)
-    value, next_value, lower, told = _middles(returns, parameters, (low + high) / 2)
+    value, next_value, likely, told = _middles(returns, parameters, (low + high) / 2)
     before = through_at_once(returns.value, parameters, start)
 
-    def ends(state: Enclosure, index: int, known: jax.Array) -> list[tuple[Enclosure, jax.Array]]:
-        """Behind all phases from this one on, for each number of steps; and whether that is known."""
-        if index == len(returns.phases):
-            end = through_at_once(returns.end, parameters, state)
-            return [(end.missed(claim.error), known)]
-        found = []
-        for choice, past in enumerate(passed(returns.phases[index], parameters, state, lower[:, index])):
-            sure = (past.by_then if choice else past.not_before) & past.within
-            found += ends(past.end, index + 1, known & sure)
-        return found
-
-    begun = through_at_once(returns.begin, parameters, start)
-    done, steep = jnp.ones(len(low), bool), jnp.zeros(low.shape)
-    for end, known in ends(begun, 0, done):
-        after = through_at_once(returns.value, parameters, end)
-        change = after.less(before, claim.keep)
-        falls = (change.box().high[:, 0] < 0) | (after.box().high[:, 0] < claim.hole)
-        place = end.box()
-        stays = ((place.low >= claim.low) & (place.high <= claim.high)).all(1)
-        done &= known & falls & stays
-        steep = jnp.maximum(steep, jnp.nan_to_num(jnp.abs(change.spread[:, 0]), nan=0.0, posinf=0.0))
+    state = through_at_once(returns.begin, parameters, start)
+    known, never = jnp.ones(len(low), bool), jnp.zeros(len(low), bool)
+    for index, phase in enumerate(returns.phases):
+        past = passed(phase, parameters, state, likely[:, index])
+        known = jnp.tile(known & past.all_of_them, WAYS) & past.within
+        never = jnp.tile(never, WAYS) | past.never
+        state, likely = past.end, jnp.tile(likely, (WAYS, 1))
+    ways = len(known) // len(low)
+    state = through_at_once(returns.end, parameters, state).missed(claim.error)
+    after = through_at_once(returns.value, parameters, state)
+    change = after.less(jax.tree.map(lambda leaf: jnp.tile(leaf, (ways, *(1,) * (leaf.ndim - 1))), before), claim.keep)
+    falls = (change.box().high[:, 0] < 0) | (after.box().high[:, 0] < claim.hole)
+    place = state.box()
+    stays = ((place.low >= claim.low) & (place.high <= claim.high)).all(1)
+    done = (never | (known & falls & stays)).reshape(ways, -1).all(0)
+    steep = jnp.where(never[:, None], 0.0, jnp.abs(change.spread[:, 0]))
+    steep = jnp.nan_to_num(steep, nan=0.0, posinf=0.0).reshape(ways, *low.shape).max(0)
     limit = jnp.maximum(claim.keep * value, claim.hole)
     false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
     share = steep + 1e-3 * (high - low) * jnp.maximum(steep.max(1, keepdims=True), 1e-300)

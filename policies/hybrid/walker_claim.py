@@ -78,7 +78,7 @@ def _value(walking: Walking, state: jax.Array) -> jax.Array:
 
 
 def _begin(walking: Walking, state: jax.Array) -> jax.Array:
-    """The plant's state (4,), rates by `RATE`, the stride (4,), and no torque.
+    """The plant's state (4,), rates by `RATE`, the stride (4,), no torque (1,), and of its path nothing yet (3,).
 
     By state (3,) in half widths and output of the controller's network.
     """
@@ -88,7 +88,8 @@ def _begin(walking: Walking, state: jax.Array) -> jax.Array:
     landing = landing + walking.numbers[0, 0]
     landing = jnp.where(landing > swing.LEAST_LANDING_RAD, landing, swing.LEAST_LANDING_RAD)
     q1, _, q1_dot, q2_dot = walking.gait + error[:, 0]
-    return jnp.stack([q1, -2 * q1, q1_dot / RATE, q2_dot / RATE, lead, landing, slope, hold, jnp.zeros_like(q1)])
+    begun = jnp.stack([q1, -2 * q1, q1_dot / RATE, q2_dot / RATE, lead, landing, slope, hold])
+    return jnp.concatenate([begun, jnp.zeros(4)])
 
 
 def _plant(state: jax.Array) -> jax.Array:
@@ -102,21 +103,37 @@ def _hold(walking: Walking, state: jax.Array) -> jax.Array:
     return swing.unlimited(_plant(state), state[4:5], none, none)
 
 
-def _set_down(walking: Walking, state: jax.Array) -> jax.Array:
-    """The torque (1,) that sets the leg down, were it not limited, by state and stride (8,)."""
-    stride = Swing(*(state[row : row + 1] for row in range(4, 8)))
-    return swing.unlimited(_plant(state), *swing.set_down(state[0:1], stride))
+def _wanted(walking: Walking, state: jax.Array) -> jax.Array:
+    """The path (3,) on which the leg is set down: angle, slope, bend where the stance leg is; by q1 and stride (5,)."""
+    stride = Swing(*(state[row : row + 1] for row in range(1, 5)))
+    return jnp.concatenate(swing.set_down(state[0:1], stride))
 
 
-def _glide(walking: Walking, state: jax.Array) -> jax.Array:
-    """State and torque (5,) after a period; none is left of the torque, lest its errors outweigh the others."""
-    after = walker.glide(_plant(state), state[4:5][None])[:, 0]
-    return jnp.concatenate([after[:2], after[2:] / RATE, jnp.zeros_like(after[:1])])
+def _follow(walking: Walking, state: jax.Array) -> jax.Array:
+    """The torque (1,) that follows the path, were it not limited, by state and path (7,)."""
+    return swing.unlimited(_plant(state), state[4:5], state[5:6], state[6:7])
+
+
+def _substep(walking: Walking, state: jax.Array) -> jax.Array:
+    """The plant's state (4,) after a part of a period, by state and torque (5,)."""
+    before = _plant(state)
+    rate = walker.flow(0, before, state[4:5][None], walker.Gait(walking.numbers[0]))
+    after = (before + walker.PERIOD_S / walker.SUBSTEPS * rate)[:, 0]
+    return jnp.concatenate([after[:2], after[2:] / RATE])
+
+
+def _nothing(walking: Walking, state: jax.Array) -> jax.Array:
+    return jnp.zeros(4)
 
 
 LIMIT = Limit(8, -walker.LARGEST_TORQUE_N_M, walker.LARGEST_TORQUE_N_M)
-HOLD, SET_DOWN = Part(_hold, tuple(range(5)), (8,)), Part(_set_down, tuple(range(8)), (8,))
-GLIDE = Part(_glide, (0, 1, 2, 3, 8), (0, 1, 2, 3, 8))
+HOLD = Part(_hold, (0, 1, 2, 3, 4), (8,))
+SET_DOWN = Part(_wanted, (0, 4, 5, 6, 7), (9, 10, 11)), Part(_follow, (0, 1, 2, 3, 9, 10, 11), (8,))
+GLIDE = (
+    *(Part(_substep, (0, 1, 2, 3, 8), (0, 1, 2, 3)) for _ in range(walker.SUBSTEPS)),
+    Part(_nothing, (8,), (8, 9, 10, 11)),
+)
+"""Nothing is left of torque and path, lest their errors outweigh the others."""
 
 
 def _past_hold(walking: Walking, state: jax.Array) -> jax.Array:
@@ -140,20 +157,28 @@ def _valid_past_hold(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.concatenate([_valid(walking, state), -_past_hold(walking, state)])
 
 
-def _go_on(walking: Walking, both: jax.Array) -> jax.Array:
-    return both[9:]
+def _before(walking: Walking, both: jax.Array) -> jax.Array:
+    return both[:12]
 
 
-def _impact(walking: Walking, both: jax.Array) -> jax.Array:
-    """The plant's state (4,) just after the impact: by state, stride and torque before the period in which it is.
+def _after(walking: Walking, both: jax.Array) -> jax.Array:
+    return both[12:]
+
+
+def _impact(walking: Walking, state: jax.Array) -> jax.Array:
+    """The plant's state (4,) just after the impact, by state and torque (5,) before the period in which it is.
 
     As published, the way is straight within that period. Its direction is taken and not its end, which would have to
     be told apart from its beginning.
     """
-    before, torque = _plant(both), both[8:9][None]
-    slope = walker.slope(before, torque)
+    before = _plant(state)
+    slope = walker.slope(before, state[4:5][None])
     time_s = (2 * before[0] + before[1]) / -(2 * slope[0] + slope[1])
     return walker.collide(before + time_s * slope)[:, 0]
+
+
+def _landed(walking: Walking, state: jax.Array) -> jax.Array:
+    return state[:4]
 
 
 def _end(walking: Walking, state: jax.Array) -> jax.Array:
@@ -162,14 +187,14 @@ def _end(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.stack([moved[row] / DOMAIN.state[row] for row in FREE])
 
 
-HELD, DOWN = Chain((HOLD, LIMIT, GLIDE)), Chain((SET_DOWN, LIMIT, GLIDE))
-LAND = Chain((SET_DOWN, LIMIT, _impact))
+HELD, DOWN = Chain((HOLD, LIMIT, *GLIDE)), Chain((*SET_DOWN, LIMIT, *GLIDE))
+LAND = Chain((_before, *SET_DOWN, LIMIT, Part(_impact, (0, 1, 2, 3, 8), (0, 1, 2, 3)), _landed))
 BEGIN = Chain((Layers(lambda walking: walking.weights.controller, _seen), _begin))
 VALUE = Chain((Layers(lambda walking: walking.weights.lyapunov, _seen), _value))
 STRIDE = ReturnMap(
     BEGIN,
     (
-        Phase(HELD, _past_hold, _go_on, LONGEST[0], within=_valid),
+        Phase(HELD, _past_hold, _after, LONGEST[0], within=_valid),
         Phase(DOWN, _touches, LAND, LONGEST[1], armed=_may_land, within=_valid_past_hold),
     ),
     _end,
