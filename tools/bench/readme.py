@@ -139,6 +139,21 @@ def recipes_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
+def teachers_table() -> list[str]:
+    """Students of chosen teachers, of as many drawn by lot, and of all: one row each."""
+    record = load_record("teachers")
+    cells = {(row["measure"], row["method"]): row for row in record["rows"]}
+    measures = dict.fromkeys(row["measure"] for row in record["rows"] if row["method"].endswith("by lot"))
+    shown = [name for name in measures if name not in ("parameters", "teachers fit")]
+    students = dict.fromkeys(row["method"] for row in record["rows"] if row["measure"] == "teachers fit")
+    lines = [f"| student of | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
+    for who in students:
+        found = (cells[measure, who] for measure in shown)
+        values = (f"{_number(row['value'])}{'' if row['unit'] == '1' else ' ' + row['unit']}" for row in found)
+        lines.append(f"| {who} | {' | '.join(values)} |")
+    return [*lines, "", _source(record)]
+
+
 def limits_table() -> list[str]:
     """The policy's hardest flights, and the same flights with the vehicle known."""
     record = load_record("limits")
@@ -242,6 +257,7 @@ TABLES = {
     "foundation": foundation_table,
     "ablation": ablation_table,
     "recipes": recipes_table,
+    "teachers": teachers_table,
     "limits": limits_table,
     "adaptation": adaptation_table,
     "flight": flight_table,

@@ -28,11 +28,14 @@ def draw_teachers(rows: Rows, path: Path) -> None:
         for kind, colour in COLOURS.items():
             mine = [row for row in found if row.method.endswith(kind)]
             points = [(int(row.method.split()[0]), min(row.value, LARGEST_CM)) for row in mine]
-            panel.plot(*zip(*sorted(points), strict=True), "o-", color=colour, label=kind)
+            counts, values = zip(*sorted(points), strict=True)
+            panel.plot(counts, values, "o-", color=colour, label=kind)
         for row in found:
             if row.method.startswith("all"):
                 panel.axhline(min(row.value, LARGEST_CM), color="black", linestyle=":", label=row.method)
         panel.set(title=measure, xlabel="teachers", ylabel=found[0].unit, xscale="log")
+        panel.set_xticks(counts, [str(count) for count in counts])
+        panel.minorticks_off()
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
