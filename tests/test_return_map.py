@@ -141,10 +141,23 @@ def _kinked(networks: Any, state: jax.Array) -> jax.Array:
     return jnp.stack([jnp.where(one > 0.1, one**2, 0.1 * one) + other, one * jnp.sin(3 * other)])
 
 
+def _cornered(networks: Any, state: jax.Array) -> jax.Array:
+    """(2,) -> (1,), with straight pieces: their slopes jump, and the slopes of these are zero everywhere."""
+    one, other = state
+    return jnp.where(one > 0.1, one, 0.1)[None] + other
+
+
 LIMITED = Limit(0, -0.3, 0.2)
 SEEING = Layers(lambda networks: networks, lambda networks, state: 2 * state)
 CHAIN = Chain((LIMITED, SEEING, Part(_pull, (0, 1, 2, 3, 4), (1, 3)), Limit(3, -0.5, 0.5)))
-LINKS = {"limit": LIMITED, "layers": SEEING, "kink": _kinked, "chain": CHAIN, "again": Chain((_kinked, _kinked))}
+LINKS = {
+    "limit": LIMITED,
+    "layers": SEEING,
+    "kink": _kinked,
+    "corner": _cornered,
+    "chain": CHAIN,
+    "again": Chain((_kinked, _kinked)),
+}
 
 
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)

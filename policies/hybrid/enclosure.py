@@ -137,7 +137,7 @@ def bounds(link: Map, parameters: Any, box: Interval) -> Interval:
     return _derivative(0, link, parameters, box)[0]
 
 
-def _derivative(order: int, link: Map, parameters: Any, box: Interval) -> tuple[Interval, jax.Array]:
+def _derivative(order: int, link: Map, parameters: Any, box: Interval) -> tuple[Interval, jax.Array | None]:
     """Bounds (B, k) of a link over boxes (B, m), (B, k, m) of its slopes, or of theirs; and whether they may jump."""
     leaves, tree = jax.tree.flatten(parameters)
     shapes = (*(leaf.shape for leaf in leaves), box.low.shape)
@@ -301,10 +301,11 @@ def through(link: Map, parameters: Any, before: Enclosure) -> Enclosure:
         return link.through(before)
     point = Interval(before.centre, before.centre + 0.0)
     value = bounds(link, parameters, point)
-    curved, off, jumps = _curved(link, parameters, before, point)
-    straight, away = _straight(link, parameters, before)
-    after = straight.where(jumps, curved)._replace(centre=(value.low + value.high) / 2)
-    return after.missed(jnp.where(jumps[:, None], away, off) + (value.high - value.low) / 2)
+    after, off, jumps = _curved(link, parameters, before, point)
+    if jumps is not None:
+        straight, away = _straight(link, parameters, before)
+        after, off = straight.where(jumps, after), jnp.where(jumps[:, None], away, off)
+    return after._replace(centre=(value.low + value.high) / 2).missed(off + (value.high - value.low) / 2)
 
 
 def _straight(link: Map, parameters: Any, before: Enclosure) -> tuple[Enclosure, jax.Array]:
@@ -313,17 +314,23 @@ def _straight(link: Map, parameters: Any, before: Enclosure) -> tuple[Enclosure,
     return _along(slope, before), (away @ before.radius()[..., None])[..., 0]
 
 
-def _curved(link: Map, parameters: Any, before: Enclosure, point: Interval) -> tuple[Enclosure, jax.Array, jax.Array]:
+def _curved(
+    link: Map, parameters: Any, before: Enclosure, point: Interval
+) -> tuple[Enclosure, jax.Array, jax.Array | None]:
     """The same by its slopes in the middle, and the middle of how these change; and where they jump instead, (B,)."""
     slope, lost = _halves(_derivative(1, link, parameters, point)[0])
     change, jumps = _derivative(2, link, parameters, before.box())
+    # Not all choices need be left in the program of the second derivative.
+    _, choices = _derivative(0, link, parameters, before.box())
+    left = [doubt for doubt in (jumps, choices) if doubt is not None]
     bend, away = _halves(change)
     reach, rest = before.radius(), before.rest()
     either = (jnp.abs(bend) + jnp.swapaxes(jnp.abs(bend), 2, 3)) / 2
     off = jnp.einsum("bkij,bi,bj->bk", away, reach, reach) / 2 + jnp.einsum("bkij,bi,bj->bk", either, reach, rest)
     moved = _along(slope, before)
     product = jnp.einsum("bkij,bix,bjy->bkxy", bend, before.spread, before.spread)
-    return moved._replace(bend=moved.bend + product / 2), off + (lost @ reach[..., None])[..., 0], jumps
+    off += (lost @ reach[..., None])[..., 0]
+    return moved._replace(bend=moved.bend + product / 2), off, reduce(jnp.logical_or, left) if left else None
 
 
 def _halves(bounds: Interval) -> tuple[jax.Array, jax.Array]:

@@ -246,14 +246,16 @@ def surveyed(function: Callable[[jax.Array], jax.Array], box: Interval) -> tuple
     return found, jnp.stack([doubt.any() for doubt in doubts]).any()
 
 
-def walked(program: Any, inputs: list[Interval], boxes: int) -> tuple[Interval, jax.Array]:
+def walked(program: Any, inputs: list[Interval], boxes: int) -> tuple[Interval, jax.Array | None]:
     """Bounds of the one result of a program (a closed jaxpr) of many boxes, primitive by primitive.
 
     Returns:
-      The bounds, and for each box (B,) whether the function may jump there.
+      The bounds, and for each box (B,) whether the function may jump there; None, if it nowhere does.
     """
     doubts: Doubts = []
     (found,) = _walk(program.jaxpr, program.consts, inputs, doubts)
+    if not doubts:
+        return found, None
     jumps = jnp.zeros(boxes, bool)
     for doubt in doubts:
         each = doubt.ndim > 0 and doubt.shape[0] == boxes

@@ -105,7 +105,6 @@ def _look(
     start = enclosure.begin(low, high)
     value, next_value, likely, told = _middles(returns, parameters, (low + high) / 2)
     before = through_at_once(returns.value, parameters, start)
-
     state = through_at_once(returns.begin, parameters, start)
     known, never = jnp.ones(len(low), bool), jnp.zeros(len(low), bool)
     for index, phase in enumerate(returns.phases):
