@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import student, train
-from haltere.policies.foundation.checkpoint import Progress
+from haltere.policies.foundation.checkpoint import Progress, read_curve
+from haltere.policies.foundation.plan import load_plan
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
+from haltere.policies.foundation.run import run as run_plan
 from haltere.policies.policy_file import load_policy
 from haltere.tools.cores import join_hosts
 
@@ -157,6 +160,31 @@ def test_command_survives_a_kill(tmp_path: Path) -> None:
     _, file = load_policy(tmp_path / "out" / "foundation.onnx")
     assert file.card.provenance["seed"] == 0
     assert (tmp_path / "out" / "curve.png").stat().st_size > 5000
+
+    (tmp_path / "on").mkdir()
+    before = tmp_path / "out" / "foundation.onnx"
+    done = subprocess.run(command(tmp_path / "on", 5, "--begin", str(before)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    _, after = load_policy(tmp_path / "on" / "out" / "foundation.onnx")
+    assert after.card.provenance["begun_with"] == file.card.provenance
+    assert after.card.provenance["steps_with_gradient"] == 405 * 10 * 16
+    assert after.card.provenance["training_s"] >= file.card.provenance["training_s"]
+    assert [line.update for line in read_curve(tmp_path / "on" / "out" / "curve.csv")][-2:] == [400, 405]
+    weights = [weights_from_onnx(policy.content)["output_weight"] for policy in (file, after)]
+    assert 0 < np.abs(weights[1] - weights[0]).max() < 0.1  # not drawn anew
+
+
+def test_what_cannot_be_gone_on_from_is_refused(tmp_path: Path) -> None:
+    start = train.Start(student.Student(nnx.Rngs(0)).weights(), [], "a policy")
+    with pytest.raises(ConfigError, match="begins with teachers"):
+        run_plan(load_plan("meta-imitation+direct"), 0, tmp_path, lambda *_: None, begin=start)
+    with pytest.raises(Stop):
+        run(tmp_path, stop_at=5)
+    with pytest.raises(ConfigError, match="another recipe"):
+        train.train(TINY, 0, tmp_path, lambda *_: None, begin=start)
+    (tmp_path / "curve.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigError, match="no learning curve"):
+        read_curve(tmp_path / "curve.csv")
 
 
 def test_shipped_recipe_is_sound() -> None:

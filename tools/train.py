@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +32,8 @@ def foundation(
         str,
         typer.Option(
             help="Recipe: a TOML file, or direct (the shipped policy's), meta-imitation (teachers, then "
-            "distillation), meta-imitation+direct (and then the last direct stage)."
+            "distillation), meta-imitation+direct (and then the last direct stages), fine-tune (the last stage of direct, "
+            "for --begin)."
         ),
     ] = "direct",
     teachers: Annotated[
@@ -41,6 +43,13 @@ def foundation(
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
     ] = 1.0,
+    begin: Annotated[
+        Path | None,
+        typer.Option(
+            help="Go on from this policy file (.onnx) instead of drawn weights, with a recipe of direct stages; a "
+            "curve.csv beside it is continued."
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
     coordinator: Annotated[
         str | None,
@@ -49,7 +58,7 @@ def foundation(
     hosts: Annotated[int, typer.Option(help="With --coordinator: how many hosts.", min=1)] = 1,
     host: Annotated[int, typer.Option(help="With --coordinator: which of them this is, from 0.", min=0)] = 0,
 ) -> None:
-    """Train the foundation policy (direct: 70 minutes on two cores; meta-imitation: an hour).
+    """Train the foundation policy (direct: 90 minutes on two cores; fine-tune: 25; meta-imitation: an hour).
 
     Resumes from the folder's checkpoints after a stop, to the same result. Leaves foundation.onnx, curve.csv,
     curve.png and checkpoints (*.npz) in the folder. The vehicles are shared by all devices (a machine's cores, or its
@@ -60,9 +69,13 @@ def foundation(
     import jax
 
     from haltere.policies.foundation.checkpoint import Progress as Line
+    from haltere.policies.foundation.checkpoint import read_curve
     from haltere.policies.foundation.curve import draw_curve
     from haltere.policies.foundation.plan import load_plan
     from haltere.policies.foundation.run import run
+    from haltere.policies.foundation.train import Start
+    from haltere.policies.policy_file import read_policy
+    from haltere.tools.bench.contestants import load_student
     from haltere.tools.training_card import write_trained
 
     console = Console(quiet=not first)
@@ -70,6 +83,11 @@ def foundation(
     if teachers is not None:
         plan = plan.with_teachers(teachers)
     plan = plan.scaled(scale)
+    start, begun = None, None
+    if begin is not None:
+        begun = read_policy(begin).card
+        digest = hashlib.sha256(begin.read_bytes()).hexdigest()
+        start = Start(load_student(begin), read_curve(begin.with_name("curve.csv")), digest)
     parts = []
     if plan.teachers and plan.distil:
         parts.append(f"{plan.teachers.stage.updates} updates of {plan.teachers.count} teachers")
@@ -109,7 +127,7 @@ def foundation(
                     )
             bar.update(tasks[part], completed=update, description=name, scores=f"loss {loss:.3f}  {shown}")
 
-        outcome = run(plan, seed, output, report, restart)
+        outcome = run(plan, seed, output, report, restart, start)
     if plan.teachers and outcome.fit is not None:
         console.print(
             f"{outcome.fit} of {plan.teachers.count} teachers were fit; "
@@ -118,7 +136,7 @@ def foundation(
     if not first:
         return
     draw_curve(outcome.progress, output / "curve.png")
-    path = write_trained(outcome, plan, seed, output / "foundation.onnx")
+    path = write_trained(outcome, plan, seed, output / "foundation.onnx", begun)
     console.print(f"wrote {path}; look at it with: haltere info {path}")
 
 

@@ -15,7 +15,7 @@ from haltere.policies.foundation.run import Outcome
 from haltere.tools import provenance
 
 
-def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path) -> Path:
+def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path, begun: Card | None = None) -> Path:
     """Writes the policy file, and a record of the training beside it (`record.json`, `record.md`).
 
     Args:
@@ -23,10 +23,12 @@ def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path) -> Path:
       plan: how it was trained.
       seed: of the training.
       path: the `.onnx` file.
+      begun: card of the policy that this training went on from: its updates count, too, and are told of.
     """
     arrays = {name: np.asarray(value) for name, value in outcome.weights._asdict().items()}
     initial = arrays.pop("initial_hidden_state")
     last = outcome.progress[-1]
+    before = {} if begun is None else begun.provenance
     card = Card(
         name="foundation",
         kind="quadrotor, recurrent, any size",
@@ -38,8 +40,9 @@ def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path) -> Path:
             "machine": provenance.machine(),
             "seed": seed,
             "training_s": round(last.seconds),
-            "steps_with_gradient": plan.steps,
+            "steps_with_gradient": plan.steps + before.get("steps_with_gradient", 0),
             **plan.described(),
+            **({"begun_with": before} if before else {}),
             **({} if outcome.fit is None else {"teachers_fit": outcome.fit}),
         },
         scores={

@@ -10,6 +10,8 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.foundation.recipe import Recipe, Stage, direct_of, read_table
 
 SHIPPED = ("direct", "meta-imitation", "meta-imitation+direct")
+FINE_TUNE = "fine-tune"
+"""Goes on from a policy."""
 
 
 def _check(table: str, recipe: Any, *allowed: tuple[str, float, float]) -> None:
@@ -172,7 +174,7 @@ def load_plan(source: str | Path) -> Plan:
     """Reads a plan from TOML.
 
     Args:
-      source: a file, or the name of a shipped recipe (see `SHIPPED`). A key `base` names the recipe whose tables
+      source: a file, or the name of a shipped recipe (see `SHIPPED`, `FINE_TUNE`). A key `base` names the recipe whose tables
         and values hold where the file has none, or several of them, later ones over earlier ones. A key `stages`
         names the stages to keep.
     Raises:
@@ -182,7 +184,7 @@ def load_plan(source: str | Path) -> Plan:
     if not file.suffix:
         file = Path(__file__).parent / "recipes" / f"{source}.toml"
         if not file.exists():
-            raise ConfigError(f"no recipe {source!s}: give a TOML file, or one of {', '.join(SHIPPED)}")
+            raise ConfigError(f"no recipe {source!s}: give a TOML file, or one of {', '.join((*SHIPPED, FINE_TUNE))}")
     try:
         table = _with_bases(file)
         if "stages" in table:

@@ -30,7 +30,14 @@ class Outcome(NamedTuple):
     fit: int | None
 
 
-def run(plan: Plan, seed: int, output: Path, report: Report, restart: bool = False) -> Outcome:
+def run(
+    plan: Plan,
+    seed: int,
+    output: Path,
+    report: Report,
+    restart: bool = False,
+    begin: train.Start | None = None,
+) -> Outcome:
     """Trains a policy by a plan.
 
     Args:
@@ -40,11 +47,15 @@ def run(plan: Plan, seed: int, output: Path, report: Report, restart: bool = Fal
         repeated; plans that share their first parts can share a folder.
       report: called after every update with the part's name (`teachers`, `distil`, or that of a direct stage).
       restart: ignore checkpoints.
+      begin: what the direct stages go on from, where the plan has no others.
     Raises:
-      ConfigError: a population is wrong, no teacher is fit, or a checkpoint belongs to another training.
+      ConfigError: a population is wrong, no teacher is fit, or a checkpoint belongs to another training; or there are
+        teachers, and something to begin from.
     """
     output.mkdir(parents=True, exist_ok=True)
-    begin, fit = None, None
+    if begin is not None and plan.distil:
+        raise ConfigError("only direct stages can go on from a policy: this recipe begins with teachers")
+    fit = None
     if plan.teachers and plan.distil:
         teachers, verdict, progress = teach(plan.teachers, seed, output, report, restart)
         fit = int(np.count_nonzero(verdict.fit))
