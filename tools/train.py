@@ -32,8 +32,8 @@ def foundation(
         str,
         typer.Option(
             help="Recipe: a TOML file, or direct (the shipped policy's), meta-imitation (teachers, then "
-            "distillation), meta-imitation+direct (and then the last direct stages), fine-tune (the last stage of direct, "
-            "for --begin)."
+            "distillation), meta-imitation+direct (and then the last direct stages), fine-tune (the last stage of "
+            "direct, for --begin)."
         ),
     ] = "direct",
     teachers: Annotated[

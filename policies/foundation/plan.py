@@ -174,9 +174,9 @@ def load_plan(source: str | Path) -> Plan:
     """Reads a plan from TOML.
 
     Args:
-      source: a file, or the name of a shipped recipe (see `SHIPPED`, `FINE_TUNE`). A key `base` names the recipe whose tables
-        and values hold where the file has none, or several of them, later ones over earlier ones. A key `stages`
-        names the stages to keep.
+      source: a file, or the name of a shipped recipe (see `SHIPPED`, `FINE_TUNE`). A key `base` names the recipe
+        whose tables and values hold where the file has none, or several of them, later ones over earlier ones. A key
+        `stages` names the stages to keep.
     Raises:
       ConfigError: the file, a key or a value is wrong.
     """

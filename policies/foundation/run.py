@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import student, train
 from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.course import Report
