@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, joined, through
+from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, bounds, joined, through
 from haltere.policies.hybrid.interval import Interval
 
 
@@ -136,22 +136,20 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -
     """Sends B boxes through, with numbers of whole steps around the likely ones, `likely` (B,) and one more."""
     yes = jnp.ones(likely.shape, bool)
 
-    def over(what: Map, state: Enclosure) -> Interval:
-        return through(what, parameters, state).box()
-
-    def look(state: Enclosure) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def look(box: Interval) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """What is sure of all states: guard not reached, guard reached, armed, not armed."""
-        value = over(phase.guard, state)
+        value = bounds(phase.guard, parameters, box)
         before, reached = value.high[:, 0] < 0, value.low[:, 0] > 0
         if phase.armed is None:
             return before, reached, yes, ~yes
-        armed = over(phase.armed, state)
+        armed = bounds(phase.armed, parameters, box)
         return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
     def one(carry: tuple[jax.Array, Enclosure, _Way]) -> tuple[jax.Array, Enclosure, _Way]:
         index, state, ways = carry
-        before, reached, armed, unarmed = look(state)
-        inside = yes if phase.within is None else (over(phase.within, state).high < 0).all(1)
+        box = state.box()
+        before, reached, armed, unarmed = look(box)
+        inside = yes if phase.within is None else (bounds(phase.within, parameters, box).high < 0).all(1)
         moved = through(phase.step, parameters, state)
 
         def follow(way: _Way) -> _Way:
