@@ -17,7 +17,7 @@ from flax import nnx
 from haltere.policies.errors import ConfigError
 from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import student, train
-from haltere.policies.foundation.checkpoint import Progress, read_curve
+from haltere.policies.foundation.checkpoint import Progress
 from haltere.policies.foundation.plan import load_plan
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
 from haltere.policies.foundation.run import run as run_plan
@@ -169,7 +169,6 @@ def test_command_survives_a_kill(tmp_path: Path) -> None:
     assert after.card.provenance["begun_with"] == file.card.provenance
     assert after.card.provenance["steps_with_gradient"] == 405 * 10 * 16
     assert after.card.provenance["training_s"] >= file.card.provenance["training_s"]
-    assert [line.update for line in read_curve(tmp_path / "on" / "out" / "curve.csv")][-2:] == [400, 405]
     weights = [weights_from_onnx(policy.content)["output_weight"] for policy in (file, after)]
     assert 0 < np.abs(weights[1] - weights[0]).max() < 0.1  # not drawn anew
 
@@ -182,9 +181,10 @@ def test_what_cannot_be_gone_on_from_is_refused(tmp_path: Path) -> None:
         run(tmp_path, stop_at=5)
     with pytest.raises(ConfigError, match="another recipe"):
         train.train(TINY, 0, tmp_path, lambda *_: None, begin=start)
-    (tmp_path / "curve.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ConfigError, match="no learning curve"):
-        read_curve(tmp_path / "curve.csv")
+    program = [sys.executable, "-m", "haltere.tools", "train", "foundation", "--recipe", "fine-tune"]
+    done = subprocess.run([*program, "--output", str(tmp_path / "on")], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "give --begin FILE" in " ".join(done.stderr.split())
 
 
 def test_shipped_recipe_is_sound() -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import CAR, FOUNDATION
 from haltere.tools.cores import join_hosts, use_every_core
 
@@ -46,8 +47,7 @@ def foundation(
     begin: Annotated[
         Path | None,
         typer.Option(
-            help="Go on from this policy file (.onnx) instead of drawn weights, with a recipe of direct stages; a "
-            "curve.csv beside it is continued."
+            help="Go on from this policy file (.onnx) instead of drawn weights, with a recipe of direct stages."
         ),
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Ignore a checkpoint in the folder.")] = False,
@@ -69,9 +69,8 @@ def foundation(
     import jax
 
     from haltere.policies.foundation.checkpoint import Progress as Line
-    from haltere.policies.foundation.checkpoint import read_curve
     from haltere.policies.foundation.curve import draw_curve
-    from haltere.policies.foundation.plan import load_plan
+    from haltere.policies.foundation.plan import FINE_TUNE, load_plan
     from haltere.policies.foundation.run import run
     from haltere.policies.foundation.train import Start
     from haltere.policies.policy_file import read_policy
@@ -86,8 +85,9 @@ def foundation(
     start, begun = None, None
     if begin is not None:
         begun = read_policy(begin).card
-        digest = hashlib.sha256(begin.read_bytes()).hexdigest()
-        start = Start(load_student(begin), read_curve(begin.with_name("curve.csv")), digest)
+        start = Start(load_student(begin), [], hashlib.sha256(begin.read_bytes()).hexdigest())
+    elif recipe == FINE_TUNE:
+        raise ConfigError(f"recipe {FINE_TUNE} goes on from a policy: give --begin FILE, such as {FOUNDATION}")
     parts = []
     if plan.teachers and plan.distil:
         parts.append(f"{plan.teachers.stage.updates} updates of {plan.teachers.count} teachers")

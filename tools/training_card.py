@@ -23,7 +23,7 @@ def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path, begun: Ca
       plan: how it was trained.
       seed: of the training.
       path: the `.onnx` file.
-      begun: card of the policy that this training went on from: its updates count, too, and are told of.
+      begun: card of the policy that this training went on from; its time and steps count, too.
     """
     arrays = {name: np.asarray(value) for name, value in outcome.weights._asdict().items()}
     initial = arrays.pop("initial_hidden_state")
@@ -39,7 +39,7 @@ def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path, begun: Ca
             "date": provenance.today(),
             "machine": provenance.machine(),
             "seed": seed,
-            "training_s": round(last.seconds),
+            "training_s": round(last.seconds) + before.get("training_s", 0),
             "steps_with_gradient": plan.steps + before.get("steps_with_gradient", 0),
             **plan.described(),
             **({"begun_with": before} if before else {}),

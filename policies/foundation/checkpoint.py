@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,26 +26,6 @@ class Progress(NamedTuple):
     stable: float
     steady_error_m: float
     figure_eight_m: float
-
-
-def read_curve(path: Path) -> list[Progress]:
-    """The learning curve that a training left (`curve.csv`); empty if there is none.
-
-    Raises:
-      ConfigError: it is something else.
-    """
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="") as table:
-            return [_line(row[name] for name in Progress._fields) for row in csv.DictReader(table)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is no learning curve of a foundation policy: {error!r}") from error
-
-
-def _line(cells: Iterable[str]) -> Progress:
-    update, stage, *numbers = cells
-    return Progress(int(update), stage, *map(float, numbers))
 
 
 def save(training: Any, progress: list[Progress], seconds: float, identity: str, path: Path) -> None:
@@ -93,7 +73,7 @@ def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any,
             raise ConfigError(
                 f"{path} belongs to another recipe, population or seed: choose another --output, or pass --restart"
             )
-        rows = [_line(map(str, row)) for row in file["rows"]]
+        rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
         pattern = like(rows[-1].update)
         leaves = [file[str(i)] for i in range(len(jax.tree.leaves(pattern)))]
         seconds = float(file["seconds"])
