@@ -34,6 +34,7 @@ class Asked:
       seconds: time limit of each configuration.
       lyapunov: the file's V instead of a norm, of the car.
       error: of the model in each coordinate of the next state, in half widths of the domain; of return maps.
+      share: of the level that the file tells, with which to begin; of return maps.
       regulator: the linear regulator instead of the file's controller and V; of return maps.
     """
 
@@ -43,6 +44,7 @@ class Asked:
     seconds: float
     lyapunov: bool
     error: float = 0.0
+    share: float = 1.0
     regulator: bool = False
 
 
@@ -191,7 +193,9 @@ def _returning(
             given = linear.regulator(mode, exact, jnp.asarray(numbers)[:, None])
         loop = loop_of(given, numbers)
         told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
-        found = largest_proved(returns, loop, told, keep, asked.hole, asked.error, asked.seconds, report=report)
+        found = largest_proved(
+            returns, loop, asked.share * told, keep, asked.hole, asked.error, asked.seconds, report=report
+        )
         if found.verdict.outcome is Outcome.PROVED:
             said = f"V falls below {asked.hole:g} of {{V <= {found.level:.3g}}}, {found.level / told:.3g} of its "
             said += f"level, {100 * found.volume:.3g} % of the domain"

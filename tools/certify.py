@@ -50,6 +50,12 @@ def certify(
             max=0.5,
         ),
     ] = 0.0,
+    share: Annotated[
+        float,
+        typer.Option(
+            help="Pogobot, walker: share of the level that the file tells, with which to begin.", min=1e-6, max=1.0
+        ),
+    ] = 1.0,
     seconds: Annotated[
         float,
         typer.Option(
@@ -87,7 +93,7 @@ def certify(
     console, whole = Console(), True
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with jax.enable_x64(True), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error, regulator))
+        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error, share, regulator))
         for text in configuration or about.usual:
             begun = time.monotonic()
             numbers = text if about.names == NAMED else _numbers(text, about.names)

@@ -105,7 +105,7 @@ def _sine(a: Interval) -> Interval:
     return _cosine(Interval(a.low - quarter, a.high - quarter))
 
 
-def _compare(name: str, a: Interval, b: Interval) -> Interval:
+def compared(name: str, a: Interval, b: Interval) -> Interval:
     """Of a comparison, whether it holds for sure, and whether it may; a bound that is no number decides nothing."""
     if name[0] == "l":
         a, b = b, a
@@ -149,7 +149,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
         raise ConfigError(f"no bound is known of the primitive {name} on whole numbers that are not known exactly")
     if name == "scan":
         return _scan(inputs, doubts, **how)
-    if name == "convert_element_type" and not _keeps(inputs[0].low.dtype, how["new_dtype"]):
+    if name == "convert_element_type" and not keeps(inputs[0].low.dtype, how["new_dtype"]):
         raise ConfigError(f"no bound is known of a conversion from {inputs[0].low.dtype} to {how['new_dtype']}")
     if name in ("add", "add_any"):
         return [widened(inputs[0].low + inputs[1].low, inputs[0].high + inputs[1].high)]
@@ -174,7 +174,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
         sides = [jnp.abs(side) for side in inputs[0]]
         return [Interval(jnp.where(within, 0.0, jnp.minimum(*sides)), jnp.maximum(*sides))]
     if name in ("gt", "ge", "lt", "le"):
-        return [_compare(name, *inputs)]
+        return [compared(name, *inputs)]
     if name == "select_n" and len(inputs) == 3 and equation.invars[0].aval.dtype == bool:
         doubts.append(inputs[0].low != inputs[0].high)
         return [_select(*inputs)]
@@ -194,7 +194,7 @@ def _rule(equation: Any, inputs: list[Interval], doubts: Doubts) -> list[Interva
     raise ConfigError(f"no bound is known of the primitive {name}: write the function without it, or add a rule")
 
 
-def _keeps(old: Any, new: Any) -> bool:
+def keeps(old: Any, new: Any) -> bool:
     """Whether a conversion keeps every number."""
     return bool(jnp.promote_types(old, new) == new) and not jnp.issubdtype(old, jnp.bool_)
 
@@ -246,21 +246,10 @@ def surveyed(function: Callable[[jax.Array], jax.Array], box: Interval) -> tuple
     return found, jnp.stack([doubt.any() for doubt in doubts]).any()
 
 
-def walked(program: Any, inputs: list[Interval], boxes: int) -> tuple[Interval, jax.Array | None]:
-    """Bounds of the one result of a program (a closed jaxpr) of many boxes, primitive by primitive.
-
-    Returns:
-      The bounds, and for each box (B,) whether the function may jump there; None, if it nowhere does.
-    """
-    doubts: Doubts = []
-    (found,) = _walk(program.jaxpr, program.consts, inputs, doubts)
-    if not doubts:
-        return found, None
-    jumps = jnp.zeros(boxes, bool)
-    for doubt in doubts:
-        each = doubt.ndim > 0 and doubt.shape[0] == boxes
-        jumps |= doubt.reshape(boxes, -1).any(1) if each else doubt.any()
-    return found, jumps
+def walked(program: Any, inputs: list[Interval]) -> Interval:
+    """Bounds of the one result of a program (a closed jaxpr), primitive by primitive."""
+    (found,) = _walk(program.jaxpr, program.consts, inputs, [])
+    return found
 
 
 def natural(function: Callable[[jax.Array], jax.Array], box: Interval) -> Interval:

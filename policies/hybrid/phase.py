@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, bounds, joined, through
+from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, joined, through
 from haltere.policies.hybrid.interval import Interval
 
 
@@ -28,6 +28,8 @@ class Phase:
       longest: steps at most, the last one included.
       armed: -> (a,); the guard ends the phase only where all of these are at most zero.
       within: -> (w,); must be negative before each step.
+      keeps: (parameters, (2 m,) the states before and after a step) -> (r,); one of these must be negative at each step
+        but the last one, lest the phase be left by other ways than its guard.
       shorten: of these, too, -> (m,); the state with which the last step is made once more, to where the guard is zero.
     """
 
@@ -37,6 +39,7 @@ class Phase:
     longest: int
     armed: Map | None = None
     within: Map | None = None
+    keeps: Map | None = None
     shorten: Map | None = None
 
 
@@ -75,6 +78,10 @@ class Counted(NamedTuple):
     end: jax.Array
     known: jax.Array
 
+    def lower(self) -> jax.Array:
+        """The lesser of two numbers of whole steps that states nearby may take."""
+        return jnp.maximum(jnp.where(self.share < 0.5, self.steps - 1, self.steps), 0)
+
 
 def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
     """Goes through a phase from a state (m,)."""
@@ -85,6 +92,8 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
             known &= over | (phase.within(parameters, state) < 0).all()
         after = phase.step(parameters, state)
         ends = phase.guard(parameters, after)[0] >= 0
+        if phase.keeps is not None:
+            known &= over | (phase.keeps(parameters, jnp.concatenate([state, after])) < 0).any()
         if phase.armed is not None:
             ends &= (phase.armed(parameters, after) <= 0).all()
         before, behind = phase.guard(parameters, state)[0], phase.guard(parameters, after)[0]
@@ -132,25 +141,28 @@ class _Way(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=UNFUSED)
-def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -> Passed:
-    """Sends B boxes through, with numbers of whole steps around the likely ones, `likely` (B,) and one more."""
-    yes = jnp.ones(likely.shape, bool)
+def passed(phase: Phase, parameters: Any, start: Enclosure) -> Passed:
+    """Sends B boxes through, with numbers of whole steps around those of their middles."""
+    yes = jnp.ones(len(start.centre), bool)
 
-    def look(box: Interval) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def over(what: Map, state: Enclosure) -> Interval:
+        return through(what, parameters, state).box()
+
+    def look(state: Enclosure) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """What is sure of all states: guard not reached, guard reached, armed, not armed."""
-        value = bounds(phase.guard, parameters, box)
+        value = over(phase.guard, state)
         before, reached = value.high[:, 0] < 0, value.low[:, 0] > 0
         if phase.armed is None:
             return before, reached, yes, ~yes
-        armed = bounds(phase.armed, parameters, box)
+        armed = over(phase.armed, state)
         return before, reached, (armed.high <= 0).all(1), (armed.low > 0).any(1)
 
     def one(carry: tuple[jax.Array, Enclosure, _Way]) -> tuple[jax.Array, Enclosure, _Way]:
         index, state, ways = carry
-        box = state.box()
-        before, reached, armed, unarmed = look(box)
-        inside = yes if phase.within is None else (bounds(phase.within, parameters, box).high < 0).all(1)
+        before, reached, armed, unarmed = look(state)
+        inside = yes if phase.within is None else (over(phase.within, state).high < 0).all(1)
         moved = through(phase.step, parameters, state)
+        kept = yes if phase.keeps is None else (over(phase.keeps, joined(state, moved)).high < 0).any(1)
 
         def follow(way: _Way) -> _Way:
             on, ends, over = way.steps >= index, way.steps == index, way.steps + 1 == index
@@ -160,11 +172,15 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -
                 moved.where(ends, way.after),
                 way.not_before & (~on | before | (unarmed & ~ends)),
                 way.by_then & (~over | (reached & armed)),
-                way.within & (~on | inside) & (~ends | before | armed),
+                way.within & (~on | (inside & (ends | kept))) & (~ends | before | armed),
             )
 
         # Boxes that are through stay where they are, lest they run off to where nothing is known.
-        return index + 1, moved.reduced().where(ways.steps[-1] >= index, state), jax.vmap(follow)(ways)
+        return (
+            index + 1,
+            moved.gathered(state.error.shape[2]).reduced().where(ways.steps[-1] >= index, state),
+            jax.vmap(follow)(ways),
+        )
 
     begun = start.reduced()
     moved = jax.eval_shape(partial(through, phase.step), parameters, begun)
@@ -173,6 +189,7 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -
     def way(steps: jax.Array) -> _Way:
         return _Way(steps, begun, longer, yes, yes, (steps >= 0) & (steps < phase.longest))
 
+    likely = jax.vmap(lambda state: count(phase, parameters, state).lower())(start.centre)
     steps = likely + jnp.arange(WAYS)[:, None] - (WAYS // 2 - 1)
     most = steps.max() + 2
     begin = (jnp.zeros((), steps.dtype), begun, jax.vmap(way)(steps))
@@ -183,11 +200,13 @@ def passed(phase: Phase, parameters: Any, start: Enclosure, likely: jax.Array) -
     if phase.shorten is not None:
         last = through(phase.shorten, parameters, both)
         both = joined(last, through(phase.step, parameters, last))
-    earlier = jnp.concatenate([~yes[None], ways.by_then[:-1]])
-    later = jnp.concatenate([ways.not_before[1:], ~yes[None]])
+    # Once all have ended, it does not matter what would become of them later.
+    none = ~yes[None]
+    earlier = jax.lax.associative_scan(jnp.logical_or, jnp.concatenate([none, ways.by_then]))
+    later = jax.lax.associative_scan(jnp.logical_or, jnp.concatenate([ways.not_before, none]), reverse=True)
     return Passed(
         through(phase.exit, parameters, both),
         ways.within.ravel(),
-        (earlier | later).ravel(),
-        ways.not_before[0] & ways.by_then[-1],
+        (earlier[:-1] | later[1:]).ravel(),
+        earlier[-1] & later[0],
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,13 +21,13 @@ import numpy as np
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
-from haltere.policies.hybrid.enclosure import Map, through_at_once
+from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, Map, through, through_at_once
 from haltere.policies.hybrid.interval import Interval
 from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
 
 BATCH = 256
 """Boxes that are looked at together."""
-SIDES = 31
+SIDES = 20
 """Parts into which each side of the first box is divided."""
 SMALLER, BELOW = 0.7, 0.95
 """Next level over one that was undecided, and over V where it was disproved."""
@@ -80,7 +80,7 @@ def follow(returns: ReturnMap, parameters: Any, state: jax.Array) -> tuple[jax.A
     for phase in returns.phases:
         passing = count(phase, parameters, now)
         now, known = passing.end, known & passing.known
-        lower.append(jnp.maximum(jnp.where(passing.share < 0.5, passing.steps - 1, passing.steps), 0))
+        lower.append(passing.lower())
     return returns.end(parameters, now), jnp.stack(lower), known
 
 
@@ -99,33 +99,55 @@ def _middles(
 
 
 def _look(
-    returns: ReturnMap, parameters: Any, claim: Bounds, low: jax.Array, high: jax.Array
+    returns: ReturnMap, parameters: Any, claim: Bounds, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide.
+
+    Each box goes many ways, by its numbers of steps; those that none of its states takes are not followed further, and
+    a box of which one way is lost is not followed at all.
+    """
+    count = len(low)
+    value, next_value, _, told = _of_batches(partial(_middles, returns, parameters), (low + high) / 2)
+    start = _of_batches(lambda low, high: enclosure.begin(low, high), low, high)
+    state = _of_batches(lambda some: through_at_once(returns.begin, parameters, some), start)
+    box, good, steep = np.arange(count), np.ones(count, bool), np.zeros(low.shape)
+    for phase in returns.phases:
+        past = _of_batches(partial(passed, phase, parameters), state)
+        lost = ~np.tile(past.all_of_them, WAYS) | ~(past.never | past.within)
+        box = np.tile(box, WAYS)
+        good[box[lost]] = False
+        taken = ~past.never & np.isfinite(past.end.error).all((1, 2))
+        np.maximum.at(steep, box[taken], np.nan_to_num(np.abs(past.end.spread[taken]).max(1), nan=0.0, posinf=0.0))
+        follow = ~past.never & good[box]
+        state = jax.tree.map(lambda leaf, follow=follow: leaf[follow], past.end)
+        box = box[follow]
+    if len(box):
+        before = jax.tree.map(lambda leaf: leaf[box], start)
+        falls, stays, change = _of_batches(partial(_compare, returns, parameters, claim), before, state)
+        good[box[~(falls & stays)]] = False
+        steep[box] = 0.0
+        np.maximum.at(steep, box, np.nan_to_num(np.abs(change), nan=0.0, posinf=0.0))
+    limit = np.maximum(claim.keep * value, claim.hole)
+    false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
+    share = steep + 1e-3 * (high - low) * np.maximum(steep.max(1, keepdims=True), 1e-300)
+    return good, false, np.argmax(share, axis=1)
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=UNFUSED)
+def _compare(
+    returns: ReturnMap, parameters: Any, claim: Bounds, start: Enclosure, state: Enclosure
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """For boxes (B, n): whether each is done, whether its middle contradicts, and the coordinate to divide."""
-    start = enclosure.begin(low, high)
-    value, next_value, likely, told = _middles(returns, parameters, (low + high) / 2)
-    before = through_at_once(returns.value, parameters, start)
-    state = through_at_once(returns.begin, parameters, start)
-    known, never = jnp.ones(len(low), bool), jnp.zeros(len(low), bool)
-    for index, phase in enumerate(returns.phases):
-        past = passed(phase, parameters, state, likely[:, index])
-        known = jnp.tile(known & past.all_of_them, WAYS) & past.within
-        never = jnp.tile(never, WAYS) | past.never
-        state, likely = past.end, jnp.tile(likely, (WAYS, 1))
-    ways = len(known) // len(low)
-    state = through_at_once(returns.end, parameters, state).missed(claim.error)
-    after = through_at_once(returns.value, parameters, state)
-    change = after.less(jax.tree.map(lambda leaf: jnp.tile(leaf, (ways, *(1,) * (leaf.ndim - 1))), before), claim.keep)
+    """Whether V falls (B,), and the box is not left (B,), from a first state to that behind the last phase.
+
+    And how the change of V depends on the place in the box, (B, n).
+    """
+    before = through(returns.value, parameters, start)
+    state = through(returns.end, parameters, state).missed(claim.error)
+    after = through(returns.value, parameters, state)
+    change = after.less(before, claim.keep)
     falls = (change.box().high[:, 0] < 0) | (after.box().high[:, 0] < claim.hole)
     place = state.box()
-    stays = ((place.low >= claim.low) & (place.high <= claim.high)).all(1)
-    done = (never | (known & falls & stays)).reshape(ways, -1).all(0)
-    steep = jnp.where(never[:, None], 0.0, jnp.abs(change.spread[:, 0]))
-    steep = jnp.nan_to_num(steep, nan=0.0, posinf=0.0).reshape(ways, *low.shape).max(0)
-    limit = jnp.maximum(claim.keep * value, claim.hole)
-    false = told & (value <= claim.level * (1 - MARGIN)) & ~(next_value < limit * (1 + MARGIN))
-    share = steep + 1e-3 * (high - low) * jnp.maximum(steep.max(1, keepdims=True), 1e-300)
-    return done, false, jnp.argmax(share, axis=1)
+    return falls, ((place.low >= claim.low) & (place.high <= claim.high)).all(1), change.spread[:, 0]
 
 
 def prove_return(
@@ -165,8 +187,7 @@ def prove_return(
         number = min(len(lows), BATCH)
         low, high = lows[-number:], highs[-number:]
         lows, highs = lows[:-number], highs[:-number]
-        looked = _look(returns, parameters, claim, _padded(low), _padded(high))
-        done, false, axis = (np.asarray(leaf)[:number] for leaf in looked)
+        done, false, axis = _look(returns, parameters, claim, low, high)
         begun = begun if seen else time.monotonic()
         seen += number
         if (false & ~done).any():
@@ -255,32 +276,45 @@ def volume(returns: ReturnMap, parameters: Any, level: float, samples: int = 100
     return float(inside.mean())
 
 
-def _padded(rows: np.ndarray) -> jax.Array:
-    """As many as a batch has; the last one again and again."""
-    return jnp.asarray(np.pad(rows, ((0, BATCH - len(rows)), (0, 0)), mode="edge"))
+def _of_batches(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Of a function on batches: its results on as many rows as there are, as NumPy arrays."""
+    count = len(jax.tree.leaves(arguments)[0])
+    found = []
+    for begin in range(0, count, BATCH):
+        number = min(BATCH, count - begin)
 
+        def some(leaf: Any, begin: int = begin, number: int = number) -> jax.Array:
+            rows = np.asarray(leaf[begin : begin + number])
+            return jnp.asarray(np.pad(rows, ((0, BATCH - number), *((0, 0),) * (rows.ndim - 1)), mode="edge"))
 
-def _batches(count: int) -> Iterator[slice]:
-    return (slice(begin, begin + BATCH) for begin in range(0, count, BATCH))
+        def cut(leaf: jax.Array, number: int = number) -> np.ndarray:
+            """Results may be of several times as many rows, for one after the other."""
+            rows = np.asarray(leaf)
+            return rows.reshape(len(rows) // BATCH, BATCH, *rows.shape[1:])[:, :number]
+
+        found.append(jax.tree.map(cut, function(*jax.tree.map(some, arguments))))
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *found)
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:]), whole)
 
 
 def _within(
     returns: ReturnMap, parameters: Any, level: float, low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Those of some boxes (B, n) that may hold states with V <= level."""
-    kept = np.ones(len(low), bool)
-    for some in _batches(len(low)):
-        start = enclosure.begin(_padded(low[some]), _padded(high[some]))
-        least = through_at_once(returns.value, parameters, start).box().low[:, 0]
-        kept[some] = ~np.asarray(least > level)[: len(low[some])]
+    if not len(low):
+        return low, high
+
+    def least(low: jax.Array, high: jax.Array) -> jax.Array:
+        lower: jax.Array = through_at_once(returns.value, parameters, enclosure.begin(low, high)).box().low[:, 0]
+        return lower
+
+    kept = ~(_of_batches(least, low, high) > level)
     return low[kept], high[kept]
 
 
 def _in_order(returns: ReturnMap, parameters: Any, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (B, n) with like numbers of steps beside each other, for a batch takes as many as its longest one."""
-    middle, steps = (low + high) / 2, np.zeros((len(low), len(returns.phases)), np.int64)
-    for some in _batches(len(low)):
-        steps[some] = np.asarray(_middles(returns, parameters, _padded(middle[some]))[2])[: len(low[some])]
+    steps = _of_batches(partial(_middles, returns, parameters), (low + high) / 2)[2]
     order = np.lexsort(steps.T)
     return low[order], high[order]
 

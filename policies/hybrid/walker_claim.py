@@ -153,8 +153,9 @@ def _valid(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.concatenate([state[:2] - largest, -state[:2] - largest])
 
 
-def _valid_past_hold(walking: Walking, state: jax.Array) -> jax.Array:
-    return jnp.concatenate([_valid(walking, state), -_past_hold(walking, state)])
+def _past_hold_for_good(walking: Walking, both: jax.Array) -> jax.Array:
+    """Once past it, the stance leg is past it for all of the box, or goes on."""
+    return jnp.stack([both[12] - both[7], both[12] - both[0]])
 
 
 def _before(walking: Walking, both: jax.Array) -> jax.Array:
@@ -195,7 +196,7 @@ STRIDE = ReturnMap(
     BEGIN,
     (
         Phase(HELD, _past_hold, _after, LONGEST[0], within=_valid),
-        Phase(DOWN, _touches, LAND, LONGEST[1], armed=_may_land, within=_valid_past_hold),
+        Phase(DOWN, _touches, LAND, LONGEST[1], armed=_may_land, within=_valid, keeps=_past_hold_for_good),
     ),
     _end,
     VALUE,
