@@ -12,6 +12,7 @@ from haltere.policies.foundation import student
 from haltere.policies.foundation.cells import draw
 from haltere.policies.foundation.recipe import Recipe, Stage
 from haltere.tools.bench.ablation import SHIPPED, AblationBench
+from haltere.tools.bench.directions import DirectionsBench
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,20 @@ def test_liquid_state_lies_between_its_two_heads() -> None:
 def test_unknown_cell_is_refused(cell: str, size: int) -> None:
     with pytest.raises(ConfigError, match=cell):
         draw(cell, size, 0)
+
+
+@pytest.mark.slow
+def test_directions_go_on_from_the_shipped_policy(tmp_path: Path) -> None:
+    stages = (
+        Stage("this way", 2, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2),
+        Stage("that way", 2, 10, 0.97, (0.0, 0.0), 3.0, 0.2),
+    )
+    rows = DirectionsBench(1.0, tmp_path, Recipe("wide", 16, 0.125, 8, 4, 0.5, stages))(
+        True, 0, None, lambda text: None
+    )
+    steady = {row.method: row.value for row in rows.rows if row.measure == "hover: steady error, no force, median"}
+    assert steady.keys() == {"shipped", "this way", "that way"}
+    assert steady["that way"] == steady["shipped"] != steady["this way"]
 
 
 @pytest.mark.slow

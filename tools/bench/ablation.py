@@ -25,6 +25,22 @@ def name_of(cell: str, size: int) -> str:
     return {"gru": f"GRU {size}", "liquid": f"liquid {size}", "none": "no recurrence"}[cell]
 
 
+def fly_each(policies: dict[str, student.Policy], quick: bool, seed: int, status: Callable[[str], None]) -> Rows:
+    """Sends policies, by name, through `FoundationBench`, one after the other; see `table.Bench`."""
+    rows, raptor = Rows(), Contestant(RAPTOR, raptor_weights())
+    for who, weights in policies.items():
+        rows.add("parameters", who, student.parameter_count(weights), "1")
+
+        def told(text: str, who: str = who) -> None:
+            status(f"{who}: {text}")
+
+        bench = FoundationBench(Contestants(Contestant(OURS, weights), raptor))
+        for row in bench(quick, seed, None, told).rows:
+            if row.method == OURS:
+                rows.add(row.measure, who, row.value, row.unit)
+    return rows
+
+
 class AblationBench:
     """The bench: trains each variant by the shipped recipe with `scale` times the updates; then `FoundationBench`.
 
@@ -48,18 +64,8 @@ class AblationBench:
 
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
-        rows, raptor = Rows(), Contestant(RAPTOR, raptor_weights())
         trained = {name_of(*variant): self._train(*variant, seed, status) for variant in self._variants}
-        for who, weights in {**trained, SHIPPED: load_student(FOUNDATION)}.items():
-            rows.add("parameters", who, student.parameter_count(weights), "1")
-
-            def told(text: str, who: str = who) -> None:
-                status(f"{who}: {text}")
-
-            bench = FoundationBench(Contestants(Contestant(OURS, weights), raptor))
-            for row in bench(quick, seed, None, told).rows:
-                if row.method == OURS:
-                    rows.add(row.measure, who, row.value, row.unit)
+        rows = fly_each({**trained, SHIPPED: load_student(FOUNDATION)}, quick, seed, status)
         if picture is not None:
             from haltere.tools.bench.ablation_picture import draw_ablation
 

@@ -94,6 +94,23 @@ def ablation(
 
 
 @bench.command()
+def directions(
+    scale: Annotated[float, typer.Option(help="Factor of the updates of each training.", min=1e-4, max=10.0)] = 1.0,
+    output: Annotated[Path, typer.Option(help="Folder of the trainings; what is there is resumed.")] = Path(
+        "runs/directions"
+    ),
+    quick: Quick = False,
+    seed: Seed = 0,
+    record: Record = None,
+) -> None:
+    """What else the shipped policy could be: trained on by other weights of the cost (some 35 minutes on two cores)."""
+    use_every_core()
+    from haltere.tools.bench.directions import DirectionsBench
+
+    run_bench("directions", DirectionsBench(scale, output), quick, seed, False, record, None)
+
+
+@bench.command()
 def recipes(
     minutes: Annotated[float, typer.Option(help="About how long each training takes on two cores.", min=0.01)] = 8.0,
     seeds: Annotated[int, typer.Option(help="Trainings by each recipe.", min=1)] = 3,
