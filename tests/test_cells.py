@@ -50,7 +50,7 @@ def test_unknown_cell_is_refused(cell: str, size: int) -> None:
 def test_directions_go_on_from_the_shipped_policy(tmp_path: Path) -> None:
     stages = (
         Stage("this way", 2, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2),
-        Stage("that way", 2, 10, 0.97, (0.0, 0.0), 3.0, 0.2),
+        Stage("that way", 2, 10, 0.97, (1e-12, 1e-12), 3.0, 0.2),
     )
     rows = DirectionsBench(1.0, tmp_path, Recipe("wide", 16, 0.125, 8, 4, 0.5, stages))(
         True, 0, None, lambda text: None

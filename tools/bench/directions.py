@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation import train
+from haltere.policies.foundation import student, train
 from haltere.policies.foundation.plan import load_plan
 from haltere.policies.foundation.recipe import Recipe
 from haltere.policies.zoo.shipped import FOUNDATION
@@ -39,7 +39,7 @@ class DirectionsBench:
     def __call__(self, quick: bool, seed: int, picture: Path | None, status: Callable[[str], None]) -> Rows:
         """See `table.Bench`."""
         shipped = load_student(FOUNDATION)
-        policies = {SHIPPED: shipped}
+        policies: dict[str, student.Policy] = {SHIPPED: shipped}
         for name, recipe in self._recipes.items():
 
             def report(update: int, loss: float, line: object, name: str = name, total: int = recipe.updates) -> None:
