@@ -102,6 +102,16 @@ def test_a_fall_that_takes_too_long_is_never_proved() -> None:
     assert prove_return(short, jnp.array([0.5, 0.0]), CLAIM, most=2000).outcome is Outcome.UNDECIDED
 
 
+def test_boxes_that_are_lost_in_the_first_of_two_phases_are_never_proved() -> None:
+    def let_go_again(ball: Any, both: jax.Array) -> jax.Array:
+        return let_go(ball, both[2:3])
+
+    twice = ReturnMap(
+        let_go, (Phase(fall, ground, let_go_again, 45), Phase(fall, ground, strike, 100)), bounce, square, 1
+    )
+    assert prove_return(twice, jnp.array([0.5, 0.0]), CLAIM, most=100).outcome is Outcome.UNDECIDED
+
+
 @pytest.mark.parametrize("width", [0.001, 0.02])
 def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
     ball, stream = jnp.array([0.5, 0.0]), np.random.default_rng(0)
@@ -147,11 +157,21 @@ def _cornered(networks: Any, state: jax.Array) -> jax.Array:
 
 
 LIMITED = Limit(0, -0.3, 0.2)
+
+
+def _curved(networks: Any, state: jax.Array) -> jax.Array:
+    """(2,) -> (4,), by one operation each."""
+    one, other = state
+    turned = jnp.array([[0.8, -0.6], [0.6, 0.8]]) @ state
+    return jnp.stack([jnp.sqrt(2 + one), jax.lax.rsqrt(2 + turned[0]), one**3 / (2 + other), jnp.maximum(one, other)])
+
+
 SEEING = Layers(lambda networks: networks, lambda networks, state: 2 * state)
 CHAIN = Chain((LIMITED, SEEING, Part(_pull, (0, 1, 2, 3, 4), (1, 3)), Limit(3, -0.5, 0.5)))
 LINKS = {
     "limit": LIMITED,
     "layers": SEEING,
+    "curved": _curved,
     "kink": _kinked,
     "corner": _cornered,
     "chain": CHAIN,

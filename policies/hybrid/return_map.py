@@ -112,6 +112,8 @@ def _look(
     state = _of_batches(lambda some: through_at_once(returns.begin, parameters, some), start)
     box, good, steep = np.arange(count), np.ones(count, bool), np.zeros(low.shape)
     for phase in returns.phases:
+        if not len(box):
+            break
         past = _of_batches(partial(passed, phase, parameters), state)
         lost = ~np.tile(past.all_of_them, WAYS) | ~(past.never | past.within)
         box = np.tile(box, WAYS)

@@ -219,15 +219,6 @@ class Algebra:
             model, series, jnp.exp(x + model.reach()) * (1 + RELATIVE) / math.factorial(self.order + 1)
         )
 
-    def logarithm(self, model: Model) -> Model:
-        """Natural; infinitely unsure where zero is in reach."""
-        x, near = model.terms[..., 0], model.terms[..., 0] - model.reach() * (1 + RELATIVE)
-        series = [jnp.log(x), *(-((-1.0) ** k) / (k * x**k) for k in range(1, self.order + 1))]
-        safe = jnp.where(near > 0, near, 1.0)
-        return self.composed(
-            model, series, jnp.where(near > 0, safe ** -(self.order + 1.0) / (self.order + 1), jnp.inf)
-        )
-
     def tanh(self, model: Model) -> Model:
         """Hyperbolic tangent; by its chord, where that is closer."""
         x, reach = model.terms[..., 0], model.reach() + RELATIVE * model.size()
@@ -324,7 +315,6 @@ UNARY: dict[str, Callable[[Algebra, Model], Model]] = {
     "cos": lambda on, x: on.sine(x, 1),
     "tanh": Algebra.tanh,
     "exp": Algebra.exponential,
-    "log": Algebra.logarithm,
     "sqrt": lambda on, x: on.power(x, 0.5),
     "rsqrt": lambda on, x: on.power(x, -0.5),
     "neg": lambda on, x: Model(-x.terms, x.rest),

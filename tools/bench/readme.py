@@ -100,24 +100,43 @@ def adaptation_table() -> list[str]:
     return [*lines, "", _source(record)]
 
 
-def ablation_table() -> list[str]:
-    """Cells and sizes, trained alike: one row for each measure that 2,084 parameters do not meet, and some others."""
-    record, asked = load_record("ablation"), load_record("foundation")
+def _asked_of_policies(name: str, also: str) -> list[str]:
+    """Policies beside each other: a row for each aim that the shipped one does not meet, and for some others."""
+    record, asked = load_record(name), load_record("foundation")
     cells = {(row["measure"], row["method"]): row["value"] for row in record["rows"]}
     units = {row["measure"]: "" if row["unit"] == "1" else f" {row['unit']}" for row in record["rows"]}
     aims = {row["measure"]: row for row in asked["rows"] if row["asked"] and row["method"] == "Haltere"}
-    missed = [measure for measure, row in aims.items() if not row["met"]]
     methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
-    measures = ["parameters", *(measure for measure in aims if measure in missed or "stale: stable" in measure)]
+    shown = [measure for measure, row in aims.items() if not row["met"] or also in measure]
     lines = [f"| measure | {' | '.join(methods)} | aim |", "|---|" + "---|" * (len(methods) + 1)]
-    for measure in measures:
-        shown = []
+    for measure in ["parameters", *shown]:
+        aim = aims[measure]["asked"] if measure in aims else ""
+        texts = []
         for who in methods:
             value = cells.get((measure, who))
-            shown.append("" if value is None else "never" if value > 1e8 else f"{_number(value)}{units[measure]}")
-        aim = aims[measure]["asked"] if measure in aims else ""
-        lines.append(f"| {measure} | {' | '.join(shown)} | {aim} |")
-    return [*lines, "", _source(record)]
+            text = "" if value is None else "never" if value > 1e8 else f"{_number(value)}{units[measure]}"
+            texts.append(f"**{text}**" if value is not None and aim and _meets(value, aim) else text)
+        lines.append(f"| {measure} | {' | '.join(texts)} | {aim} |")
+    met = [
+        sum(_meets(cells[measure, who], row["asked"]) for measure, row in aims.items() if (measure, who) in cells)
+        for who in methods
+    ]
+    return [*lines, f"| aims met, of {len(aims)} | {' | '.join(map(str, met))} |  |", "", _source(record)]
+
+
+def _meets(value: float, aim: str) -> bool:
+    relation, limit, *_ = aim.split()
+    return value <= float(limit) if relation == "<=" else value >= float(limit)
+
+
+def ablation_table() -> list[str]:
+    """Cells and sizes, trained alike."""
+    return _asked_of_policies("ablation", "stale: stable")
+
+
+def directions_table() -> list[str]:
+    """What else the shipped policy could be."""
+    return _asked_of_policies("directions", "stale: stable")
 
 
 def recipes_table() -> list[str]:
