@@ -112,6 +112,16 @@ def test_boxes_that_are_lost_in_the_first_of_two_phases_are_never_proved() -> No
     assert prove_return(twice, jnp.array([0.5, 0.0]), CLAIM, most=100).outcome is Outcome.UNDECIDED
 
 
+def test_a_phase_that_begins_behind_its_guard_takes_a_step_all_the_same() -> None:
+    """A planted false certificate: the ball begins below the ground, and what follows doubles the state."""
+
+    def sunk(ball: Any, state: jax.Array) -> jax.Array:
+        return jnp.stack([-0.001 + 0 * state[0], 0 * state[0], state[0]])
+
+    twice = ReturnMap(sunk, (Phase(fall, ground, strike, 100),), lambda ball, state: 2 * state[1:2], square, 1)
+    assert prove_return(twice, jnp.array([0.5, 0.0]), CLAIM, most=100).outcome is not Outcome.PROVED
+
+
 @pytest.mark.parametrize("width", [0.001, 0.02])
 def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
     ball, stream = jnp.array([0.5, 0.0]), np.random.default_rng(0)

@@ -187,7 +187,9 @@ def passed(phase: Phase, parameters: Any, start: Enclosure) -> Passed:
     longer = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), moved)
 
     def way(steps: jax.Array) -> _Way:
-        return _Way(steps, begun, longer, yes, yes, (steps >= 0) & (steps < phase.longest))
+        # A first step is always taken: no state has ended before it, wherever it begins.
+        possible = steps >= 0
+        return _Way(steps, begun, longer, yes, possible, possible & (steps < phase.longest))
 
     likely = jax.vmap(lambda state: count(phase, parameters, state).lower())(start.centre)
     steps = likely + jnp.arange(WAYS)[:, None] - (WAYS // 2 - 1)
