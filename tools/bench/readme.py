@@ -275,6 +275,7 @@ TABLES = {
     "hybrid": hybrid_table,
     "foundation": foundation_table,
     "ablation": ablation_table,
+    "directions": directions_table,
     "recipes": recipes_table,
     "teachers": teachers_table,
     "limits": limits_table,
