@@ -58,7 +58,7 @@ class Enclosure(NamedTuple):
 
     @property
     def places(self) -> int:
-        """n."""
+        """Coordinates n of the box, as the number of its polynomials' terms tells."""
         return next(n for n in itertools.count(1) if math.comb(n + ORDER, ORDER) == self.terms.shape[-1])
 
     @property

@@ -246,12 +246,6 @@ def surveyed(function: Callable[[jax.Array], jax.Array], box: Interval) -> tuple
     return found, jnp.stack([doubt.any() for doubt in doubts]).any()
 
 
-def walked(program: Any, inputs: list[Interval]) -> Interval:
-    """Bounds of the one result of a program (a closed jaxpr), primitive by primitive."""
-    (found,) = _walk(program.jaxpr, program.consts, inputs, [])
-    return found
-
-
 def natural(function: Callable[[jax.Array], jax.Array], box: Interval) -> Interval:
     """Bounds of a function of one array over a box."""
     return surveyed(function, box)[0]
