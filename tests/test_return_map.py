@@ -122,6 +122,56 @@ def test_a_phase_that_begins_behind_its_guard_takes_a_step_all_the_same() -> Non
     assert prove_return(twice, jnp.array([0.5, 0.0]), CLAIM, most=100).outcome is not Outcome.PROVED
 
 
+def _pair(slip: float) -> tuple[ReturnMap, jax.Array]:
+    """A ball, and something else that is halved, seen along axes that are turned by (0.8, 0.6)."""
+    turn = jnp.array([[0.8, 0.6], [-0.6, 0.8]])
+
+    def begin(ball: Any, state: jax.Array) -> jax.Array:
+        mixed, other = turn @ state
+        return jnp.concatenate([let_go(ball, mixed[None]), other[None]])
+
+    def one(ball: Any, state: jax.Array) -> jax.Array:
+        return jnp.concatenate([fall(ball, state[:3]), state[3:]])
+
+    def end(ball: Any, both: jax.Array) -> jax.Array:
+        return jnp.concatenate([strike(ball, jnp.concatenate([both[:3], both[4:7]])), both[3:4]])
+
+    def back(ball: Any, state: jax.Array) -> jax.Array:
+        return turn.T @ jnp.concatenate([bounce(ball, state[:2]), state[2:] / 2])
+
+    whole = ReturnMap(begin, (Phase(one, ground, end, 80),), back, lambda ball, x: (x @ x)[None], 2)
+    return whole, jnp.array([0.5, slip])
+
+
+PAIR = Bounds(jnp.full(2, -0.9), jnp.full(2, 0.9), 0.9, 0.02, 0.64)
+
+
+def test_boxes_lie_along_what_matters() -> None:
+    whole, ball = _pair(0.0)
+    axes = return_map.axes_of(whole, ball, PAIR)
+    np.testing.assert_allclose(np.abs(axes.along[:, 0]), [0.8, 0.6], atol=0.1)
+    np.testing.assert_allclose(axes.along @ axes.along.T, np.eye(2), atol=1e-12)
+    assert prove_return(whole, ball, PAIR).outcome is Outcome.PROVED
+
+
+def test_a_slip_at_a_hidden_place_is_never_proved_along_other_axes() -> None:
+    """A planted false certificate."""
+    whole, ball = _pair(0.5)
+    assert prove_return(whole, ball, PAIR, most=5_000).outcome is not Outcome.PROVED
+
+
+def test_turned_boxes_hold_their_states() -> None:
+    stream = np.random.default_rng(2)
+    axes = np.linalg.qr(stream.normal(size=(3, 3)))[0]
+    low = stream.uniform(-1, 1, (50, 3))
+    high = low + stream.uniform(0, 1e-9, (50, 3))
+    box = enclosure.begin(jnp.asarray(low), jnp.asarray(high), jnp.asarray(axes)).box()
+    for place in (low, high, (low + high) / 2):
+        states = place @ axes.T
+        assert (states >= box.low).all()
+        assert (states <= box.high).all()
+
+
 @pytest.mark.parametrize("width", [0.001, 0.02])
 def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
     ball, stream = jnp.array([0.5, 0.0]), np.random.default_rng(0)

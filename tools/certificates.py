@@ -201,7 +201,7 @@ def _returning(
             said += f"level, {100 * found.volume:.3g} % of the domain"
             return True, f"proved ({said}, {found.boxes} boxes)"
         if found.verdict.state is None:
-            left = f"{100 * found.verdict.remaining:.4g} % of the last box is left"
+            left = f"{100 * found.verdict.remaining:.4g} % of the last level set is left"
             return False, f"undecided ({left}, {found.boxes} boxes)"
         where = ", ".join(f"{x:.3g}" for x in found.verdict.state)
         return False, f"disproved (V does not decrease at {where}, in half widths; {found.boxes} boxes)"

@@ -81,6 +81,18 @@ class Enclosure(NamedTuple):
         size = jnp.broadcast_to(by, self.centre.shape) + RELATIVE * (jnp.abs(self.centre) + self.radius())
         return self._replace(error=jnp.concatenate([self.error, size[..., None] * jnp.eye(size.shape[1])], axis=2))
 
+    def steep(self) -> jax.Array:
+        """How much narrower this were if the box were narrower along each coordinate of its place, (B, n); about.
+
+        Errors come from bends: each is told to a coordinate by its part in the terms above the first order.
+        """
+        straight = jnp.abs(self.spread).sum(1)
+        powers = np.array(monomials(self.places, ORDER)[1 + self.places :])
+        bent = jnp.abs(self.terms[..., 1 + self.places :]).sum(1) @ (powers / powers.sum(1, keepdims=True))
+        share = (bent + 1e-9 * straight) / jnp.maximum((bent + 1e-9 * straight).sum(1, keepdims=True), 1e-300)
+        steep: jax.Array = straight + bent + share * jnp.abs(self.error).sum((1, 2))[:, None]
+        return steep
+
     def less(self, other: Enclosure, factor: float) -> Enclosure:
         """The difference from `factor` times another chain of the same boxes."""
         error = jnp.concatenate([self.error, factor * other.error], axis=2)
@@ -120,12 +132,15 @@ class Enclosure(NamedTuple):
         return chosen
 
 
-def begin(low: jax.Array, high: jax.Array) -> Enclosure:
-    """The boxes (B, n) themselves."""
-    centre = (low + high) / 2
-    reach = jnp.maximum(high - centre, centre - low) + RELATIVE * jnp.maximum(jnp.abs(low), jnp.abs(high))
+def begin(low: jax.Array, high: jax.Array, axes: jax.Array | None = None) -> Enclosure:
+    """The boxes (B, n) themselves, along orthogonal axes (n, n), the columns, or along those of the state."""
     count = low.shape[1]
-    terms = jnp.concatenate([centre[..., None], reach[..., None] * jnp.eye(count)], axis=2)
+    axes = jnp.eye(count) if axes is None else axes
+    centre = (low + high) / 2
+    reach = jnp.maximum(high - centre, centre - low)
+    # Turned, rounding in one coordinate comes to be in all of them.
+    reach += RELATIVE * jnp.maximum(jnp.abs(low), jnp.abs(high)).sum(1, keepdims=True)
+    terms = jnp.concatenate([(centre @ axes.T)[..., None], axes * reach[:, None]], axis=2)
     lacking = len(monomials(count, ORDER)) - terms.shape[2]
     return Enclosure(jnp.pad(terms, ((0, 0), (0, 0), (0, lacking))), jnp.zeros((*low.shape, 0)))
 
@@ -149,20 +164,75 @@ class Limit:
         return state.at[self.row].set(jnp.clip(state[self.row], self.low, self.high))
 
     def through(self, before: Enclosure) -> Enclosure:
-        """By the chord over all values of the coordinate, and one more error: how much the limits differ from that."""
+        """By the chord over all values of the coordinate, or by a parabola around the one limit that is in reach."""
+        moved, lost = _closer(self._chord(before), self._parabola(before))
+        terms = before.terms.at[:, self.row].set(moved.terms[:, 0])
+        error = before.error.at[:, self.row].set(moved.error[:, 0])
+        column = jnp.zeros((*before.centre.shape, 1)).at[:, self.row, 0].set(lost)
+        return Enclosure(terms, jnp.concatenate([error, column], axis=2))
+
+    def _reach(self, before: Enclosure) -> tuple[jax.Array, jax.Array]:
+        """Middle and half width (B,) of the coordinate."""
         low, high = (side[:, self.row] for side in before.box())
-        ends = [jnp.clip(side, self.low, self.high) for side in (low, high)]
-        slope = jnp.clip((ends[1] - ends[0]) / jnp.maximum(high - low, 1e-300), 0.0, 1.0)
-        # Beside the chord, the limits are farthest where they set in.
-        corners = [jnp.clip(jnp.full_like(low, corner), low, high) for corner in (self.low, self.high)]
-        apart = [jnp.clip(place, self.low, self.high) - slope * place for place in (low, high, *corners)]
-        most, least = reduce(jnp.maximum, apart), reduce(jnp.minimum, apart)
-        scale = jnp.ones_like(before.centre).at[:, self.row].set(slope)
-        moved = Enclosure(scale[..., None] * before.terms, scale[..., None] * before.error)
-        moved = moved._replace(terms=moved.terms.at[:, self.row, 0].add((most + least) / 2))
-        size = (most - least) / 2 + RELATIVE * (jnp.abs(before.centre[:, self.row]) + jnp.maximum(abs(low), abs(high)))
-        column = jnp.zeros((*before.centre.shape, 1)).at[:, self.row, 0].set(size)
-        return moved._replace(error=jnp.concatenate([moved.error, column], axis=2))
+        half = (high - low) / 2 + RELATIVE * jnp.maximum(jnp.abs(low), jnp.abs(high))
+        return (low + high) / 2, jnp.maximum(half, 1e-300)
+
+    def _apart(
+        self, reach: tuple[jax.Array, jax.Array], factors: tuple[jax.Array, jax.Array, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Middle and half width (B,) of what lies between the limits and a parabola of -1 to 1.
+
+        On each straight piece it is farthest at the ends, or where the parabola has the slope of that.
+        """
+        (middle, half), (fixed, slope, bend) = reach, factors
+        places = [jnp.full_like(half, -1.0), jnp.ones_like(half)]
+        places += [(limit - middle) / half for limit in (self.low, self.high)]
+        places += [(piece - slope) / jnp.where(bend == 0, 1.0, 2 * bend) for piece in (0.0, half)]
+        found = []
+        for place in places:
+            x = jnp.clip(place, -1.0, 1.0)
+            found.append(jnp.clip(middle + half * x, self.low, self.high) - (fixed + slope * x + bend * x**2))
+        most, least = reduce(jnp.maximum, found), reduce(jnp.minimum, found)
+        return (most + least) / 2, (most - least) / 2 + RELATIVE * (jnp.abs(middle) + half)
+
+    def _chord(self, before: Enclosure) -> tuple[Enclosure, jax.Array]:
+        middle, half = self._reach(before)
+        ends = [jnp.clip(middle + side * half, self.low, self.high) for side in (-1, 1)]
+        fixed, slope = (ends[1] + ends[0]) / 2, (ends[1] - ends[0]) / 2
+        apart, lost = self._apart((middle, half), (fixed, slope, jnp.zeros_like(half)))
+        scale = jnp.clip(slope / half, 0.0, 1.0)
+        moved = jax.tree.map(lambda leaf: scale[:, None, None] * leaf[:, self.row][:, None], before)
+        begins = fixed + apart - scale * middle
+        return moved._replace(terms=moved.terms.at[:, 0, 0].add(begins)), lost
+
+    def _parabola(self, before: Enclosure) -> tuple[Enclosure, jax.Array]:
+        """By Legendre's polynomials of |x - x0|, the bend as for x0 = 0 without weight; errors by the mean slope."""
+        middle, half = self._reach(before)
+        corners = [(limit - middle) / half for limit in (self.low, self.high)]
+        inside = [jnp.abs(corner) < 1 for corner in corners]
+        corner, sign = jnp.where(inside[0], corners[0], corners[1]), jnp.where(inside[0], 1.0, -1.0)
+        limit = jnp.where(inside[0], self.low, self.high)
+        corner = jnp.clip(corner, -1.0, 1.0)
+        curve = (1 - corner**2) ** 2
+        fixed = (middle + limit) / 2 + sign * half * ((1 + corner**2) / 4 - curve / 6)
+        slope = half / 2 + sign * half * 0.75 * (corner**3 / 3 - corner)
+        bend = sign * half * curve / 2
+        apart, lost = self._apart((middle, half), (fixed, slope, bend))
+        row = jax.tree.map(lambda leaf: leaf[:, self.row], before)
+        place = Model(row.terms.at[:, 0].add(-middle) / half[:, None], RELATIVE * jnp.ones_like(half))
+        square = Algebra(before.places, ORDER).product(place, place)
+        terms = slope[:, None] * place.terms + bend[:, None] * square.terms
+        terms = terms.at[:, 0].add(fixed + apart)
+        lost += jnp.abs(slope) * place.rest + jnp.abs(bend) * square.rest
+        lost += 2 * jnp.abs(bend) / half * jnp.abs(row.error).sum(1)
+        lost = jnp.where(inside[0] != inside[1], lost, jnp.inf)
+        return Enclosure(terms[:, None], (slope / half)[:, None, None] * row.error[:, None]), lost
+
+
+def _closer(one: tuple[Enclosure, jax.Array], other: tuple[Enclosure, jax.Array]) -> tuple[Enclosure, jax.Array]:
+    """Which of two has less of a new error (B,), box by box."""
+    which = one[1] <= other[1]
+    return one[0].where(which, other[0]), jnp.where(which, one[1], other[1])
 
 
 @dataclass(frozen=True)

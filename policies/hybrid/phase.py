@@ -55,12 +55,14 @@ class Passed(NamedTuple):
       within: (WAYS B,) bool; no state that takes so many steps leaves where the phase is as told.
       never: (WAYS B,) bool; no state of the box takes so many steps.
       all_of_them: (B,) bool; no state of the box takes another number of steps.
+      steep: (WAYS B, n) along which axes the box is to be narrower for `end` to be so.
     """
 
     end: Enclosure
     within: jax.Array
     never: jax.Array
     all_of_them: jax.Array
+    steep: jax.Array
 
 
 class Counted(NamedTuple):
@@ -206,9 +208,11 @@ def passed(phase: Phase, parameters: Any, start: Enclosure) -> Passed:
     none = ~yes[None]
     earlier = jax.lax.associative_scan(jnp.logical_or, jnp.concatenate([none, ways.by_then]))
     later = jax.lax.associative_scan(jnp.logical_or, jnp.concatenate([ways.not_before, none]), reverse=True)
+    end = through(phase.exit, parameters, both)
     return Passed(
-        through(phase.exit, parameters, both),
+        end,
         ways.within.ravel(),
         (earlier[:-1] | later[1:]).ravel(),
         earlier[-1] & later[0],
+        end.steep(),
     )
