@@ -25,8 +25,10 @@ from haltere.policies.hybrid import (
 )
 from haltere.policies.hybrid.certificate import Outcome
 from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
+from haltere.policies.hybrid.level_boxes import Bounds, axes_of
 from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
-from haltere.policies.hybrid.return_map import Bounds, ReturnMap, prove_return
+from haltere.policies.hybrid.return_map import ReturnMap
+from haltere.policies.hybrid.return_proof import prove_return
 from haltere.policies.plants import pogobot
 from haltere.policies.zoo.shipped import POGOBOT
 
@@ -148,7 +150,7 @@ PAIR = Bounds(jnp.full(2, -0.9), jnp.full(2, 0.9), 0.9, 0.02, 0.64)
 
 def test_boxes_lie_along_what_matters() -> None:
     whole, ball = _pair(0.0)
-    axes = return_map.axes_of(whole, ball, PAIR)
+    axes = axes_of(whole, ball, PAIR)
     np.testing.assert_allclose(np.abs(axes.along[:, 0]), [0.8, 0.6], atol=0.1)
     np.testing.assert_allclose(axes.along @ axes.along.T, np.eye(2), atol=1e-12)
     assert prove_return(whole, ball, PAIR).outcome is Outcome.PROVED

@@ -184,7 +184,7 @@ def _returning(
 
     from haltere.policies.hybrid import linear
     from haltere.policies.hybrid.certificate import Outcome
-    from haltere.policies.hybrid.return_map import largest_proved
+    from haltere.policies.hybrid.return_proof import largest_proved
 
     def look(numbers: tuple[float, ...], report: Report) -> tuple[bool, str]:
         given = weights
