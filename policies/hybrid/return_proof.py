@@ -190,7 +190,7 @@ def largest_proved(
         disproved it is below V of the state that contradicts.
       keep, error: as in `Bounds`.
       hole: share of the level.
-      seconds: for all of them, shared evenly among those that are left.
+      seconds: for all of them; each but the last may take half of what is left.
       tries: at most.
       report: told what is being done.
     """
@@ -202,7 +202,7 @@ def largest_proved(
             if report is not None:
                 report(f"V <= {level:.3g}: {count} boxes, {100 * left:.3g} % undecided")
 
-        left_s = max(seconds - (time.monotonic() - begun), 1.0) / (tries - index)
+        left_s = max(seconds - (time.monotonic() - begun), 1.0) / min(tries - index, 2)
         verdict = prove_return(
             returns, parameters, Bounds(box.low, box.high, keep, hole * level, level, error), left_s, report=told
         )
