@@ -174,6 +174,14 @@ def test_turned_boxes_hold_their_states() -> None:
         assert (states <= box.high).all()
 
 
+def test_a_phase_that_begins_where_it_must_not_is_never_proved() -> None:
+    """A planted false certificate: nothing but where it begins is wrong."""
+    for most, outcome in ((2.0, Outcome.PROVED), (1.1, Outcome.UNDECIDED)):
+        low = Phase(fall, ground, strike, 80, begins=lambda ball, state, most=most: state[0:1] - most)
+        found = prove_return(ReturnMap(let_go, (low,), bounce, square, 1), jnp.array([0.5, 0.0]), CLAIM, most=500)
+        assert found.outcome is outcome
+
+
 @pytest.mark.parametrize("width", [0.001, 0.02])
 def test_enclosures_hold_what_a_box_becomes(width: float) -> None:
     ball, stream = jnp.array([0.5, 0.0]), np.random.default_rng(0)

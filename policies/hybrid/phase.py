@@ -27,6 +27,7 @@ class Phase:
       exit: (parameters, (2 m,) the states before and after that step) -> (k,).
       longest: steps at most, the last one included.
       armed: -> (a,); the guard ends the phase only where all of these are at most zero.
+      begins: -> (b,); must be negative where the phase begins.
       within: -> (w,); must be negative before each step.
       keeps: (parameters, (2 m,) the states before and after a step) -> (r,); one of these must be negative at each step
         but the last one, lest the phase be left by other ways than its guard.
@@ -38,6 +39,7 @@ class Phase:
     exit: Map
     longest: int
     armed: Map | None = None
+    begins: Map | None = None
     within: Map | None = None
     keeps: Map | None = None
     shorten: Map | None = None
@@ -112,7 +114,8 @@ def count(phase: Phase, parameters: Any, state: jax.Array) -> Counted:
         ), None
 
     none = jnp.zeros((), bool)
-    begin = (state, state, jnp.zeros((), jnp.int64), none, jnp.full((), 0.5), ~none)
+    well = ~none if phase.begins is None else (phase.begins(parameters, state) < 0).all()
+    begin = (state, state, jnp.zeros((), jnp.int64), none, jnp.full((), 0.5), well)
     (state, after, steps, _, share, known), _ = jax.lax.scan(one, begin, None, length=phase.longest)
     both = jnp.concatenate([state, after])
     if phase.shorten is not None:
@@ -185,13 +188,14 @@ def passed(phase: Phase, parameters: Any, start: Enclosure) -> Passed:
         )
 
     begun = start.reduced()
+    well = yes if phase.begins is None else (over(phase.begins, begun).high < 0).all(1)
     moved = jax.eval_shape(partial(through, phase.step), parameters, begun)
     longer = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), moved)
 
     def way(steps: jax.Array) -> _Way:
         # A first step is always taken: no state has ended before it, wherever it begins.
         possible = steps >= 0
-        return _Way(steps, begun, longer, yes, possible, possible & (steps < phase.longest))
+        return _Way(steps, begun, longer, yes, possible, well & possible & (steps < phase.longest))
 
     likely = jax.vmap(lambda state: count(phase, parameters, state).lower())(start.centre)
     steps = likely + jnp.arange(WAYS)[:, None] - (WAYS // 2 - 1)

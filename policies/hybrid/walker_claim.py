@@ -148,6 +148,11 @@ def _may_land(walking: Walking, state: jax.Array) -> jax.Array:
     return jnp.stack([state[0] - walker.LANDING_ANGLE_RAD, 2 * state[2] + state[3]])
 
 
+def _aloft(walking: Walking, state: jax.Array) -> jax.Array:
+    """No impact has happened in the very period in which the stance leg came past `hold`, which is above zero."""
+    return walker.LANDING_ANGLE_RAD - state[0:1]
+
+
 def _valid(walking: Walking, state: jax.Array) -> jax.Array:
     largest = jnp.array([walk.LARGEST_Q1_RAD, walk.LARGEST_Q2_RAD])
     return jnp.concatenate([state[:2] - largest, -state[:2] - largest])
@@ -196,7 +201,9 @@ STRIDE = ReturnMap(
     BEGIN,
     (
         Phase(HELD, _past_hold, _after, LONGEST[0], within=_valid),
-        Phase(DOWN, _touches, LAND, LONGEST[1], armed=_may_land, within=_valid, keeps=_past_hold_for_good),
+        Phase(
+            DOWN, _touches, LAND, LONGEST[1], armed=_may_land, begins=_aloft, within=_valid, keeps=_past_hold_for_good
+        ),
     ),
     _end,
     VALUE,
