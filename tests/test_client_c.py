@@ -59,6 +59,17 @@ class Gains(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_float) for name in ("hover", "roll", "pitch", "yaw", "attitude", "climb"))
 
 
+class Hold(ctypes.Structure):
+    _fields_ = (
+        ("gains", Gains),
+        ("trim", ctypes.c_float),
+        ("valid_us", ctypes.c_uint32),
+        ("still_us", ctypes.c_uint32),
+        ("begun", ctypes.c_bool),
+        ("landed", ctypes.c_bool),
+    )
+
+
 @pytest.fixture(scope="module")
 def library() -> ctypes.CDLL:
     sources = [FIXTURES / "client_shim.c", *programs.client_sources()]
@@ -397,22 +408,40 @@ def tilted(axis: int, angle_rad: float) -> list[float]:
     return quat
 
 
-@pytest.mark.parametrize(("axis", "angle_rad"), [(0, 1.0), (1, -1.0), (0, 2.5), (1, 3.1), (0, math.pi)])
-def test_attitude_hold_levels_and_descends(library: ctypes.CDLL, axis: int, angle_rad: float) -> None:
-    """Flown on a rigid body of its own: torque and thrust linear in the motor setpoint, no lag."""
-    gains = Gains(0.0, 0.05, 0.05, 0.05, 6.0, 0.2)
-    quat, rate, climb_m_s = tilted(axis, angle_rad), [0.5, -0.5, 2.0], 0.0
-    step_s = 0.002
-    signs = ((-1, -1, 1, 1), (-1, 1, 1, -1), (-1, 1, -1, 1))
-    motor = (ctypes.c_float * 4)()
-    for _ in range(3000):
-        state = CState(0, (0, 0, 0), tuple(quat), (0, 0, climb_m_s), tuple(rate))
-        library.haltere_attitude_hold(ctypes.byref(gains), ctypes.byref(state), motor)
-        assert all(-1.0 <= value <= 1.0 for value in motor)
+SIGNS = ((-1, -1, 1, 1), (-1, 1, 1, -1), (-1, 1, -1, 1))
+STEP_S = 0.002
+
+
+class Body:
+    """A rigid body of its own: torque and thrust linear in the motor setpoint, no lag; perhaps a floor under it.
+
+    Attributes:
+      mass: over that for which the fallback's throttle was set.
+    """
+
+    def __init__(self, library: ctypes.CDLL, quat: list[float], rate: list[float], height_m: float = math.inf) -> None:
+        self.hold = Hold(Gains(0.0, 0.05, 0.05, 0.05, 6.0, 0.2))
+        self._library, self._steps = library, 0
+        self.quat, self.rate, self.climb_m_s, self.height_m, self.mass = quat, rate, 0.0, height_m, 1.0
+        self.motor = (ctypes.c_float * 4)()
+
+    def up_z(self) -> float:
+        return 1 - 2 * (self.quat[1] ** 2 + self.quat[2] ** 2)
+
+    def fly(self, duration_s: float) -> None:
+        for _ in range(round(duration_s / STEP_S)):
+            self._steps += 1
+            valid_us = (2**32 - 1_000_000 + round(1e6 * STEP_S * self._steps)) % 2**32
+            state = CState(valid_us, (0, 0, 0), tuple(self.quat), (0, 0, self.climb_m_s), tuple(self.rate))
+            self._library.haltere_attitude_hold_step(ctypes.byref(self.hold), ctypes.byref(state), self.motor)
+            assert all(-1.0 <= value <= 1.0 for value in self.motor)
+            self._move()
+
+    def _move(self) -> None:
+        rate, (w, x, y, z) = self.rate, self.quat
         for i, gain in enumerate((75.0, 75.0, 20.0)):
-            rate[i] += gain * sum(s * m for s, m in zip(signs[i], motor, strict=True)) * step_s
-        w, x, y, z = quat
-        p, q, r = (0.5 * step_s * value for value in rate)
+            rate[i] += gain * sum(s * m for s, m in zip(SIGNS[i], self.motor, strict=True)) * STEP_S
+        p, q, r = (0.5 * STEP_S * value for value in rate)
         quat = [
             w - x * p - y * q - z * r,
             x + w * p + y * r - z * q,
@@ -420,20 +449,67 @@ def test_attitude_hold_levels_and_descends(library: ctypes.CDLL, axis: int, angl
             z + w * r + x * q - y * p,
         ]
         norm = math.sqrt(sum(value * value for value in quat))
-        quat = [value / norm for value in quat]
-        up_z = 1 - 2 * (quat[1] ** 2 + quat[2] ** 2)
-        climb_m_s += (9.81 * (1 + sum(motor) / 4) * up_z - 9.81) * step_s
-    assert up_z > 0.999
-    assert max(map(abs, rate)) < 0.02
-    assert climb_m_s == pytest.approx(-0.5, abs=0.05)
+        self.quat = [value / norm for value in quat]
+        self.climb_m_s += (9.81 / self.mass * (1 + sum(self.motor) / 4) * self.up_z() - 9.81) * STEP_S
+        self.height_m += self.climb_m_s * STEP_S
+        if self.height_m <= 0:
+            self.height_m, self.climb_m_s = 0.0, max(self.climb_m_s, 0.0)
+
+
+@pytest.mark.parametrize(("axis", "angle_rad"), [(0, 1.0), (1, -1.0), (0, 2.5), (1, 3.1), (0, math.pi)])
+def test_attitude_hold_levels_and_descends(library: ctypes.CDLL, axis: int, angle_rad: float) -> None:
+    body = Body(library, tilted(axis, angle_rad), [0.5, -0.5, 2.0])
+    body.fly(6.0)
+    assert body.up_z() > 0.999
+    assert max(map(abs, body.rate)) < 0.02
+    assert body.climb_m_s == pytest.approx(-0.5, abs=0.05)
+    assert not body.hold.landed
+
+
+@pytest.mark.parametrize("mass", [0.5, 0.8, 1.0, 1.6])
+def test_attitude_hold_lands_with_any_load_and_never_stops_in_the_air(library: ctypes.CDLL, mass: float) -> None:
+    body = Body(library, tilted(0, 0.3), [0.0, 0.0, 0.0], height_m=12.0)
+    body.mass = mass
+    for _ in range(3000):
+        body.fly(0.01)
+        if body.height_m == 0.0:
+            break
+        assert not body.hold.landed
+    assert body.climb_m_s == 0.0
+    assert not body.hold.landed
+    body.fly(8.0)
+    assert body.hold.landed
+    assert list(body.motor) == [-1.0] * 4
+
+
+@pytest.mark.parametrize("climb_m_s", [4.0, 12.0, -6.0])
+@pytest.mark.parametrize("angle_rad", [0.0, math.pi])
+def test_attitude_hold_does_not_stop_in_the_air_after_a_throw(
+    library: ctypes.CDLL, climb_m_s: float, angle_rad: float
+) -> None:
+    body = Body(library, tilted(1, angle_rad), [0.0, 0.0, 0.0])
+    body.climb_m_s = climb_m_s
+    body.fly(10.0)
+    assert not body.hold.landed
+    assert body.climb_m_s == pytest.approx(-0.5, abs=0.05)
+
+
+def test_attitude_hold_begins_anew_after_a_pause(library: ctypes.CDLL) -> None:
+    body = Body(library, tilted(0, 0.0), [0.0, 0.0, 0.0], height_m=0.0)
+    body.fly(8.0)
+    assert body.hold.landed
+    state = CState((body.hold.valid_us + 200_000) % 2**32, (0, 0, 0), (1, 0, 0, 0))
+    library.haltere_attitude_hold_step(ctypes.byref(body.hold), ctypes.byref(state), body.motor)
+    assert not body.hold.landed
+    assert body.motor[0] == pytest.approx(-0.1)  # hover, and half a metre per second less
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_attitude_hold_turns_over_from_upside_down(library: ctypes.CDLL, axis: int) -> None:
     """There the tilt's axis vanishes; at rest, some torque must come all the same."""
-    gains = Gains(0.0, 0.05, 0.05, 0.05, 6.0, 0.2)
+    hold = Hold(Gains(0.0, 0.05, 0.05, 0.05, 6.0, 0.2))
     state = CState(0, (0, 0, 0), tuple(tilted(axis, math.pi)))
     motor = (ctypes.c_float * 4)()
-    library.haltere_attitude_hold(ctypes.byref(gains), ctypes.byref(state), motor)
+    library.haltere_attitude_hold_step(ctypes.byref(hold), ctypes.byref(state), motor)
     assert max(motor) - min(motor) > 0.5
     assert sum(motor) / 4 < -0.4  # little thrust, which points down

@@ -273,6 +273,17 @@ def test_the_runtime_killed_in_flight(tmp_path: Path, kind: str, free_port: int)
     assert float(numbers["share_fallback_percent"]) > 50
 
 
+def test_the_fallback_lands_and_stops_the_motors(tmp_path: Path) -> None:
+    low = "hover:position_m=0/0/0.8"
+    outcome, numbers = fly(tmp_path, duration_s=11.0, real_time=True, trajectory=low, kill_runtime_s=1.0)
+    assert numbers["status"] == "on the ground"
+    assert (outcome.flight.action[-10:] == -1.0).all()
+    height_m = outcome.flight.position_world_m[:, 2]
+    stopped = (outcome.flight.action == -1.0).all(1)
+    assert height_m[stopped].max() < height_m[-1] + 0.02
+    assert tilt_degrees(outcome.flight)[-1] < 5
+
+
 def test_the_wire_killed_in_flight(tmp_path: Path) -> None:
     outcome, _ = fly(
         tmp_path, at(1.5, lambda stack: stack.wire.kill()), duration_s=3.6, real_time=True, trajectory=HIGH

@@ -6,8 +6,17 @@ static const float roll_sign[4] = {-1.0f, -1.0f, 1.0f, 1.0f};
 static const float pitch_sign[4] = {-1.0f, 1.0f, 1.0f, -1.0f};
 static const float yaw_sign[4] = {-1.0f, 1.0f, -1.0f, 1.0f};
 
-/* Upside down the throttle falls to this part of the way from idle to hover. */
-#define INVERTED_THROTTLE 0.5f
+/* Upside down the throttle falls to this part of the way from idle to hover. At this part, a quarter of the
+ * weight or little more is borne: a vehicle in the air would fall. */
+#define LITTLE_THROTTLE 0.5f
+/* Gain of the trim, in 1/s, by errors of the vertical velocity up to a limit, in m/s. */
+#define TRIM_RATE 2.0f
+#define TRIM_LIMIT_M_S 1.0f
+/* Slower than this up or down, in m/s, for so long, with little throttle: it stands. */
+#define STILL_M_S 0.25f
+#define STILL_US 500000u
+/* After a longer pause between two states the fallback begins anew. */
+#define PAUSE_US 100000u
 /* Yaw gives way: it may never take what roll and pitch need. */
 #define YAW_LIMIT 0.2f
 
@@ -21,11 +30,39 @@ static float magnitude(float value)
     return value < 0.0f ? -value : value;
 }
 
-void haltere_attitude_hold(const haltere_attitude_hold_gains *gains, const haltere_state *state,
-                           float motor[4])
+/* Time since the state before, in us; begins anew after a pause. */
+static uint32_t advance(haltere_attitude_hold *hold, uint32_t valid_us)
 {
+    uint32_t elapsed_us = valid_us - hold->valid_us;
+    if (!hold->begun || elapsed_us > PAUSE_US) {
+        hold->begun = true;
+        hold->landed = false;
+        hold->trim = 0.0f;
+        hold->still_us = 0;
+        elapsed_us = 0;
+    }
+    hold->valid_us = valid_us;
+    return elapsed_us;
+}
+
+/* Whether the vehicle stands: in the air it would sink ever faster. */
+static bool stands(haltere_attitude_hold *hold, bool little_throttle, float climb_m_s, uint32_t elapsed_us)
+{
+    if (little_throttle && magnitude(climb_m_s) < STILL_M_S) {
+        hold->still_us += elapsed_us;
+    } else {
+        hold->still_us = 0;
+    }
+    hold->landed = hold->landed || hold->still_us >= STILL_US;
+    return hold->landed;
+}
+
+void haltere_attitude_hold_step(haltere_attitude_hold *hold, const haltere_state *state, float motor[4])
+{
+    const haltere_attitude_hold_gains *gains = &hold->gains;
     const float *q = state->quat_wxyz;
     const float *rate = state->angular_velocity_body_rad_s;
+    uint32_t elapsed_us = advance(hold, state->valid_us);
 
     /* World z in the body frame: the third row of the rotation from body to world. */
     float up_x = 2.0f * (q[1] * q[3] - q[0] * q[2]);
@@ -45,17 +82,24 @@ void haltere_attitude_hold(const haltere_attitude_hold_gains *gains, const halte
     float roll = gains->rate_gain_roll * (gains->attitude_gain * tilt_x - rate[0]);
     float pitch = gains->rate_gain_pitch * (gains->attitude_gain * tilt_y - rate[1]);
     float yaw = clamp(-gains->rate_gain_yaw * rate[2], -YAW_LIMIT, YAW_LIMIT);
-    float climb_error_m_s = HALTERE_ATTITUDE_HOLD_CLIMB_M_S - state->velocity_world_m_s[2];
-    float throttle = gains->hover_throttle + gains->climb_gain * climb_error_m_s;
-    if (up_z < 0.0f) {
-        throttle = -1.0f + INVERTED_THROTTLE * (gains->hover_throttle + 1.0f);
+    float climb_m_s = state->velocity_world_m_s[2];
+    float climb_error_m_s = HALTERE_ATTITUDE_HOLD_CLIMB_M_S - climb_m_s;
+    float little = -1.0f + LITTLE_THROTTLE * (gains->hover_throttle + 1.0f);
+    float wanted = little;
+    if (up_z >= 0.0f) {
+        wanted = gains->hover_throttle + hold->trim + gains->climb_gain * climb_error_m_s;
     }
 
     /* Room for the torques goes before height: the throttle moves away from the limits. */
     float torque = clamp(magnitude(roll) + magnitude(pitch) + magnitude(yaw), 0.0f, 1.0f);
-    throttle = clamp(throttle, -1.0f + torque, 1.0f - torque);
+    float throttle = clamp(wanted, -1.0f + torque, 1.0f - torque);
+    if (up_z >= 0.0f && throttle == wanted) {
+        float error_m_s = clamp(climb_error_m_s, -TRIM_LIMIT_M_S, TRIM_LIMIT_M_S);
+        hold->trim += TRIM_RATE * gains->climb_gain * error_m_s * 1e-6f * (float)elapsed_us;
+    }
+    bool landed = stands(hold, wanted <= little, climb_m_s, elapsed_us);
     for (int i = 0; i < 4; i++) {
-        float wanted = throttle + roll_sign[i] * roll + pitch_sign[i] * pitch + yaw_sign[i] * yaw;
-        motor[i] = clamp(wanted, -1.0f, 1.0f);
+        float setpoint = throttle + roll_sign[i] * roll + pitch_sign[i] * pitch + yaw_sign[i] * yaw;
+        motor[i] = landed ? -1.0f : clamp(setpoint, -1.0f, 1.0f);
     }
 }

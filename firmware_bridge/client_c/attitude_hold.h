@@ -1,11 +1,15 @@
 /*
  * Attitude hold: what flies when no fresh action is there.
  *
- * Levels the vehicle, damps its rotation and descends slowly; needs attitude, angular velocity and vertical
- * velocity only. World z up, body FLU, motor order front-right, back-right, back-left, front-left.
+ * Levels the vehicle, damps its rotation, sinks slowly, and stops the motors once it stands; needs attitude,
+ * angular velocity and vertical velocity only. World z up, body FLU, motor order front-right, back-right,
+ * back-left, front-left.
  */
 #ifndef HALTERE_ATTITUDE_HOLD_H
 #define HALTERE_ATTITUDE_HOLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "haltere_messages.h"
 
@@ -21,8 +25,21 @@ typedef struct haltere_attitude_hold_gains {
     float climb_gain;      /**< motor setpoint per m/s */
 } haltere_attitude_hold_gains;
 
-/** Gives motor setpoints in [-1, 1] for a finite state. */
-void haltere_attitude_hold(const haltere_attitude_hold_gains *gains, const haltere_state *state,
-                           float motor[4]);
+/** The fallback; all but the gains begins as zero. */
+typedef struct haltere_attitude_hold {
+    haltere_attitude_hold_gains gains;
+    float trim;        /**< motor setpoint, for what the vehicle weighs more or less */
+    uint32_t valid_us; /**< of the state before */
+    uint32_t still_us; /**< for so long it has neither sunk nor risen, with a throttle that cannot bear it */
+    bool begun;        /**< a state has been seen */
+    bool landed;       /**< it stands, motors idle: the time to disarm. Lasts as long as the fallback flies */
+} haltere_attitude_hold;
+
+/**
+ * Gives motor setpoints in [-1, 1] for a finite state.
+ *
+ * Time is that of the states' `valid_us`. After a tenth of a second without a call it begins anew.
+ */
+void haltere_attitude_hold_step(haltere_attitude_hold *hold, const haltere_state *state, float motor[4]);
 
 #endif

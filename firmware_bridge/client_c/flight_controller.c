@@ -41,6 +41,7 @@ typedef struct flight_controller {
     uint32_t clock_us;   /* time of validity of the newest state */
     haltere_state state; /* newest */
     haltere_state finite_state;
+    haltere_attitude_hold hold;
     haltere_setpoint setpoint;
     bool setpoint_known;
     uint32_t setpoint_us; /* time of validity of the setpoint forwarded last */
@@ -106,7 +107,7 @@ static void write_motors(flight_controller *controller, bool echo_newest_state)
         motors.source = HALTERE_MOTOR_SOURCE_FALLBACK;
         motors.mode = HALTERE_MODE_SAFE;
         motors.state_valid_us = controller->state.valid_us;
-        haltere_attitude_hold(&controller->options.gains, &controller->finite_state, motors.motor);
+        haltere_attitude_hold_step(&controller->hold, &controller->finite_state, motors.motor);
     }
     uint8_t payload[HALTERE_SIZE_MOTORS];
     uint8_t frame[HALTERE_MAX_WIRE_SIZE];
@@ -303,6 +304,7 @@ static bool start(flight_controller *controller, int count, char **arguments)
     haltere_client_init(&controller->client, write_to_runtime, vehicle_clock, controller, &client_options);
     haltere_frame_decoder_init(&controller->simulator);
     controller->finite_state.quat_wxyz[0] = 1.0f;
+    controller->hold.gains = options->gains;
     signal(SIGPIPE, SIG_IGN);
     return true;
 }
