@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -20,12 +21,14 @@ from haltere.policies.hybrid import (
     pogobot_claim,
     pogobot_mode,
     return_map,
+    return_proof,
     walker_claim,
     walker_mode,
 )
 from haltere.policies.hybrid.certificate import Outcome
 from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
-from haltere.policies.hybrid.level_boxes import Bounds, axes_of
+from haltere.policies.hybrid.interval import Interval
+from haltere.policies.hybrid.level_boxes import Bounds, axes_of, sampled, volume
 from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
 from haltere.policies.hybrid.return_map import ReturnMap
 from haltere.policies.hybrid.return_proof import prove_return
@@ -82,6 +85,28 @@ def test_a_ball_that_is_caught_is_proved() -> None:
     assert found.outcome is Outcome.PROVED
     assert found.remaining == 0.0
     assert told[-1] == found.boxes
+
+
+def test_a_proof_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(return_proof, "BATCH", 4)
+    ball = jnp.array([0.5, 0.0])
+    whole = prove_return(BALL, ball, CLAIM)
+    first = prove_return(BALL, ball, CLAIM, most=8, folder=tmp_path)
+    assert (first.outcome, first.boxes) == (Outcome.UNDECIDED, 8)
+    assert prove_return(BALL, ball, CLAIM, folder=tmp_path) == whole
+    assert whole.boxes > 8
+
+    told: list[int] = []
+    known = prove_return(BALL, ball, CLAIM, report=lambda boxes, left: told.append(boxes), folder=tmp_path)
+    assert (known, told) == (whole, [])
+    # What is kept of one claim says nothing of others.
+    assert prove_return(BALL, jnp.array([1.3, 0.0]), CLAIM, folder=tmp_path).outcome is Outcome.DISPROVED
+    assert prove_return(BALL, ball, CLAIM._replace(error=0.2), most=8, folder=tmp_path).outcome is Outcome.UNDECIDED
+
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigError, match="is damaged"):
+        prove_return(BALL, ball, CLAIM, folder=tmp_path)
 
 
 def test_a_ball_that_is_thrown_is_disproved() -> None:
@@ -160,6 +185,15 @@ def test_a_slip_at_a_hidden_place_is_never_proved_along_other_axes() -> None:
     """A planted false certificate."""
     whole, ball = _pair(0.5)
     assert prove_return(whole, ball, PAIR, most=5_000).outcome is not Outcome.PROVED
+
+
+def test_level_sets_are_measured_by_samples() -> None:
+    ball = jnp.array([0.5, 0.0])
+    assert volume(BALL, ball, 0.25) == pytest.approx(0.5, abs=0.01)
+    states, share = sampled(BALL, ball, Interval(-jnp.ones(1), jnp.ones(1)), 1e-4, 500)
+    assert (states**2 <= 1e-4).all()
+    assert share == pytest.approx(0.01, rel=0.2)
+    assert sampled(BALL, ball, Interval(jnp.ones(1), 2 * jnp.ones(1)), 0.5, 10) == (pytest.approx(np.zeros((0, 1))), 0)
 
 
 def test_turned_boxes_hold_their_states() -> None:

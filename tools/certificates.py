@@ -36,6 +36,7 @@ class Asked:
       error: of the model in each coordinate of the next state, in half widths of the domain; of return maps.
       share: of the level that the file tells, with which to begin; of return maps.
       regulator: the linear regulator instead of the file's controller and V; of return maps.
+      proofs: folder in which what is left of a proof is kept, to go on from there; of return maps.
     """
 
     box: float
@@ -46,6 +47,7 @@ class Asked:
     error: float = 0.0
     share: float = 1.0
     regulator: bool = False
+    proofs: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,15 @@ def _returning(
         loop = loop_of(given, numbers)
         told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
         found = largest_proved(
-            returns, loop, asked.share * told, keep, asked.hole, asked.error, asked.seconds, report=report
+            returns,
+            loop,
+            asked.share * told,
+            keep,
+            asked.hole,
+            asked.error,
+            asked.seconds,
+            report=report,
+            folder=asked.proofs,
         )
         if found.verdict.outcome is Outcome.PROVED:
             said = f"V falls below {asked.hole:g} of {{V <= {found.level:.3g}}}, {found.level / told:.3g} of its "

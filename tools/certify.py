@@ -66,6 +66,14 @@ def certify(
         bool,
         typer.Option("--regulator", help="Pogobot, walker: of the linear regulator there, to compare volumes with."),
     ] = False,
+    proofs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Pogobot, walker: keep what is left of a proof there, each minute; the same command goes on from it.",
+            file_okay=False,
+        ),
+    ] = None,
     lyapunov: Annotated[
         bool, typer.Option("--lyapunov", help="Car: look at the file's own V in a box, instead of a norm.")
     ] = False,
@@ -93,7 +101,7 @@ def certify(
     console, whole = Console(), True
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with jax.enable_x64(True), Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error, share, regulator))
+        about = subject(file, Asked(box, rate, hole, seconds, lyapunov, error, share, regulator, proofs))
         for text in configuration or about.usual:
             begun = time.monotonic()
             numbers = text if about.names == NAMED else _numbers(text, about.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,15 @@ def restore(like: Any, identity: str, path: Path) -> tuple[Any, int, float]:
     Returns:
       The pytree, the updates done, and the time spent in s.
     Raises:
-      ConfigError: it belongs to another recipe or seed.
+      ConfigError: it belongs to another recipe or seed, or is damaged.
     """
-    with np.load(path) as file:
-        if "identity" not in file or str(file["identity"]) != identity:
-            raise ConfigError(f"{path} belongs to another recipe or seed: choose another --output, or pass --restart")
-        leaves = [file[str(index)] for index in range(len(jax.tree.leaves(like)))]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves), int(file["done"]), float(file["seconds"])
+    try:
+        with np.load(path) as file:
+            if "identity" not in file or str(file["identity"]) != identity:
+                raise ConfigError(
+                    f"{path} belongs to another recipe or seed: choose another --output, or pass --restart"
+                )
+            leaves = [file[str(index)] for index in range(len(jax.tree.leaves(like)))]
+            return jax.tree.unflatten(jax.tree.structure(like), leaves), int(file["done"]), float(file["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"{path} is damaged ({error}): delete it, to begin anew") from error

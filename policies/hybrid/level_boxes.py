@@ -72,14 +72,8 @@ def axes_of(returns: ReturnMap, parameters: Any, claim: Bounds, seed: int = 0) -
 
     The axes are a choice that makes no claim true or false.
     """
-    stream, count = np.random.default_rng(seed), 0
-    states = np.zeros((STATES, returns.states))
-    for _ in range(100):
-        some = stream.uniform(claim.low, claim.high, (4 * STATES, returns.states))
-        value = jax.vmap(lambda state: returns.value(parameters, state)[0])(jnp.asarray(some))
-        found = some[np.asarray(value) <= claim.level][: STATES - count]
-        states[count : count + len(found)] = found
-        count += len(found)
+    found, _ = sampled(returns, parameters, Interval(claim.low, claim.high), claim.level, STATES, seed)
+    states = np.pad(found, ((0, STATES - len(found)), (0, 0)))
     slopes = np.asarray(_slopes(returns, parameters, jnp.asarray(states)))
     slopes = slopes[np.isfinite(slopes).all((1, 2))].reshape(-1, returns.states)
     if not slopes.any():
@@ -144,11 +138,33 @@ def in_order(returns: ReturnMap, parameters: Any, along: np.ndarray, low: np.nda
     return np.lexsort(steps.T)
 
 
-def volume(returns: ReturnMap, parameters: Any, level: float, samples: int = 100_000, seed: int = 0) -> float:
-    """Share of the domain, the box of half width one, in which V <= level, by samples."""
-    some = np.random.default_rng(seed).uniform(-1.0, 1.0, (samples, returns.states))
-    inside = jax.vmap(lambda state: returns.value(parameters, state)[0])(jnp.asarray(some)) <= level
-    return float(inside.mean())
+def sampled(
+    returns: ReturnMap, parameters: Any, box: Interval, level: float, count: int, seed: int = 0
+) -> tuple[np.ndarray, float]:
+    """Random states of a box with V <= level, uniform.
+
+    Args:
+      returns: with V.
+      parameters: of it.
+      box: (n,).
+      level: of V.
+      count: of states.
+      seed: of the draw.
+    Returns:
+      The states (k, n), fewer than `count` where hardly any are there; and their share of the box.
+    """
+    stream, tried, found = np.random.default_rng(seed), 0, np.zeros((0, returns.states))
+    while len(found) < count and tried < 400 * count:
+        some = stream.uniform(box.low, box.high, (4 * count, returns.states))
+        value = jax.vmap(lambda state: returns.value(parameters, state)[0])(jnp.asarray(some))
+        found, tried = np.concatenate([found, some[np.asarray(value) <= level]]), tried + len(some)
+    return found[:count], len(found) / tried
+
+
+def volume(returns: ReturnMap, parameters: Any, level: float, samples: int = 20_000) -> float:
+    """Share of the domain, the box of half width one, in which V <= level, by that many samples therein."""
+    box = box_of(returns, parameters, level)
+    return sampled(returns, parameters, box, level, samples)[1] * float(((box.high - box.low) / 2).prod())
 
 
 def box_of(returns: ReturnMap, parameters: Any, level: float, seed: int = 0) -> Interval:

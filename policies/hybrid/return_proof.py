@@ -7,9 +7,12 @@ from it come into {V <= hole}, where they stay: the set is a certified region of
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import enclosure
+from haltere.policies.hybrid import checkpoint, enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
 from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, through, through_at_once
 from haltere.policies.hybrid.level_boxes import Bounds, axes_of, box_of, grid, in_order, volume, within
@@ -28,6 +31,66 @@ SMALLER, BELOW = 0.7, 0.95
 """Next level over one that was undecided, and over V where it was disproved."""
 MARGIN = 1e-9
 """Relative, by which a claim is to fail at a state in float64, to be called false there."""
+KEPT_EVERY_S = 60.0
+"""How often what is left of a proof is written."""
+
+
+class Open(NamedTuple):
+    """What is left of a proof.
+
+    Attributes:
+      along: (n, n) axes of the boxes.
+      low: (B, n) of boxes that are open.
+      high: (B, n).
+      least: (B,) lower bounds of V in them.
+      whole: () volume of all boxes with which the proof began.
+    """
+
+    along: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    least: np.ndarray
+    whole: np.ndarray
+
+
+def _begun(returns: ReturnMap, parameters: Any, claim: Bounds) -> Open:
+    """All boxes, laid and put in order."""
+    axes = axes_of(returns, parameters, claim)
+    low, high, least = within(returns, parameters, claim, axes.along, *grid(claim, axes))
+    order = in_order(returns, parameters, axes.along, low, high)
+    return Open(axes.along, low[order], high[order], least[order], np.asarray((high - low).prod(1).sum()))
+
+
+class _Kept:
+    """Where what is left of the proof of one claim is kept: a file of a folder, named by the claim, or nowhere."""
+
+    def __init__(self, folder: Path | None, parameters: Any, claim: Bounds) -> None:
+        leaves = jax.tree.leaves((parameters, claim))
+        digest = hashlib.sha256(version("haltere").encode())
+        for leaf in leaves:
+            digest.update(np.asarray(leaf, np.float64).tobytes())
+        self._identity, self._written_s = digest.hexdigest(), time.monotonic()
+        self._path = None if folder is None else folder / f"{self._identity[:16]}.npz"
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"cannot make the folder {folder} for proofs: {error.strerror}") from error
+
+    def read(self) -> tuple[Open, int] | None:
+        """What is left, and how many boxes were looked at; nothing, if the proof has not begun."""
+        if self._path is None or not self._path.exists():
+            return None
+        like = Open(*[np.zeros(0)] * len(Open._fields))
+        left, seen, _ = checkpoint.restore(like, self._identity, self._path)
+        return left, seen
+
+    def write(self, left: Open, seen: int, at_once: bool = False) -> None:
+        """Writes it, if it is time for that."""
+        if self._path is None or not (at_once or time.monotonic() - self._written_s > KEPT_EVERY_S):
+            return
+        self._written_s = time.monotonic()
+        checkpoint.save(left, seen, 0.0, self._identity, self._path)
 
 
 def _look(
@@ -101,6 +164,7 @@ def prove_return(
     seconds: float = float("inf"),
     most: int = 10_000_000,
     report: Callable[[int, float], None] | None = None,
+    folder: Path | None = None,
 ) -> Verdict:
     """Proves or disproves that V decreases with a return map.
 
@@ -111,10 +175,11 @@ def prove_return(
       seconds: time limit, counted from the end of the first batch.
       most: boxes.
       report: told boxes looked at, and share of the volume with V <= level, about, that is undecided.
+      folder: in which what is left is kept, once a minute and at the end; a proof of the same claim goes on from there.
     Returns:
-      The verdict; a state in it is one at which the claim fails in float64.
+      The verdict; a state in it is one at which the claim fails in float64. Its boxes are all that were looked at.
     Raises:
-      ConfigError: the claim is none, or JAX does not use float64.
+      ConfigError: the claim is none, JAX does not use float64, or nothing can be kept in the folder.
     """
     if not 0 < claim.keep < 1:
         raise ConfigError(f"keep is {claim.keep:g}: expected more than 0 and less than 1")
@@ -122,19 +187,17 @@ def prove_return(
         raise ConfigError(f"hole is {claim.hole:g}: expected more than 0 and less than the level, {claim.level:g}")
     if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
-    axes = axes_of(returns, parameters, claim)
-    along = axes.along
-    lows, highs, leasts = within(returns, parameters, claim, along, *grid(claim, axes))
-    order = in_order(returns, parameters, along, lows, highs)
-    lows, highs, leasts = lows[order], highs[order], leasts[order]
-    begun, whole = time.monotonic(), float((highs - lows).prod(1).sum())
-    seen = 0
-    while len(lows) and seen < most and (seen == 0 or time.monotonic() - begun < seconds):
+    kept = _Kept(folder, parameters, claim)
+    found = kept.read()
+    left, seen = (_begun(returns, parameters, claim), 0) if found is None else found
+    along, lows, highs, leasts, whole = left
+    begun, fresh = time.monotonic(), True
+    while len(lows) and seen < most and (fresh or time.monotonic() - begun < seconds):
         number = min(len(lows), BATCH)
         low, high, least = lows[-number:], highs[-number:], leasts[-number:]
         lows, highs, leasts = lows[:-number], highs[:-number], leasts[:-number]
         done, false, axis = _look(returns, parameters, claim, along, low, high, least)
-        begun = begun if seen else time.monotonic()
+        begun, fresh = time.monotonic() if fresh else begun, False
         seen += number
         if (false & ~done).any():
             at = int((false & ~done).argmax())
@@ -142,15 +205,17 @@ def prove_return(
         low, high, axis = low[~done], high[~done], axis[~done]
         rows = np.arange(len(low))
         middle = (low[rows, axis] + high[rows, axis]) / 2
-        left, right = high.copy(), low.copy()
-        left[rows, axis], right[rows, axis] = middle, middle
-        halves = np.concatenate([low, right]), np.concatenate([left, high])
+        left_half, right_half = high.copy(), low.copy()
+        left_half[rows, axis], right_half[rows, axis] = middle, middle
+        halves = np.concatenate([low, right_half]), np.concatenate([left_half, high])
         low, high, least = within(returns, parameters, claim, along, *halves)
         lows, highs = np.concatenate([lows, low]), np.concatenate([highs, high])
         leasts = np.concatenate([leasts, least])
+        kept.write(Open(along, lows, highs, leasts, whole), seen)
         if report is not None:
-            report(seen, float((highs - lows).prod(1).sum()) / whole)
-    share = float((highs - lows).prod(1).sum()) / max(whole, 1e-300)
+            report(seen, float((highs - lows).prod(1).sum() / whole))
+    kept.write(Open(along, lows, highs, leasts, whole), seen, at_once=True)
+    share = float((highs - lows).prod(1).sum() / max(whole, 1e-300))
     return Verdict(Outcome.UNDECIDED if len(lows) else Outcome.PROVED, None, seen, share)
 
 
@@ -180,6 +245,7 @@ def largest_proved(
     seconds: float = float("inf"),
     tries: int = 3,
     report: Callable[[str], None] | None = None,
+    folder: Path | None = None,
 ) -> Proved:
     """Looks for the largest level up to which V decreases: smaller ones are tried until one is proved.
 
@@ -193,6 +259,7 @@ def largest_proved(
       seconds: for all of them; each but the last may take half of what is left.
       tries: at most.
       report: told what is being done.
+      folder: as in `prove_return`.
     """
     begun, boxes = time.monotonic(), 0
     for index in range(tries):
@@ -203,9 +270,8 @@ def largest_proved(
                 report(f"V <= {level:.3g}: {count} boxes, {100 * left:.3g} % undecided")
 
         left_s = max(seconds - (time.monotonic() - begun), 1.0) / min(tries - index, 2)
-        verdict = prove_return(
-            returns, parameters, Bounds(box.low, box.high, keep, hole * level, level, error), left_s, report=told
-        )
+        claim = Bounds(box.low, box.high, keep, hole * level, level, error)
+        verdict = prove_return(returns, parameters, claim, left_s, report=told, folder=folder)
         boxes += verdict.boxes
         if verdict.outcome is Outcome.PROVED:
             return Proved(level, volume(returns, parameters, level), verdict, boxes)

@@ -197,11 +197,21 @@ def hybrid(
             "there, it is solved and written (some 20 minutes). Without this option there are no such rows.",
         ),
     ] = None,
+    certificates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Prove regions of attraction of pogobot and walker, too, and compare them with the linear "
+            "regulator's. Proofs are kept there, and go on where they were stopped; the walker's takes some 90 "
+            "minutes. Without this option there are no such rows.",
+            file_okay=False,
+        ),
+    ] = None,
 ) -> None:
     """Hybrid systems: car on icy roads, pogobot and walker, beside published numbers, baselines, and the ablations."""
     from haltere.tools.bench.hybrid import HybridBench
 
-    bench = HybridBench(policy, pogobot, walker, car_planner, baselines, hamilton_jacobi)
+    bench = HybridBench(policy, pogobot, walker, car_planner, baselines, hamilton_jacobi, certificates)
     run_bench("hybrid", bench, quick, seed, check, record, None)
 
 

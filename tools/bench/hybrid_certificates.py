@@ -1,0 +1,161 @@
+"""Certified regions in `haltere bench hybrid`: beside all that the linear regulator could have.
+
+Ours are proved. Of the regulator a level is told above which nothing can be proved, as a state there contradicts: V
+does not fall, or the walker does. So the ratio of the two volumes is a lower bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from haltere.policies.export import hybrid_file
+from haltere.policies.hybrid import (
+    level_boxes,
+    linear,
+    lyapunov,
+    pogobot_claim,
+    pogobot_mode,
+    return_proof,
+    walker_claim,
+    walker_mode,
+)
+from haltere.policies.hybrid.certificate import Outcome
+from haltere.policies.hybrid.learned import Learned
+from haltere.policies.hybrid.lyapunov_learning import closed_loop
+from haltere.policies.hybrid.mode import Mode
+from haltere.policies.hybrid.return_map import ReturnMap
+from haltere.tools.bench.table import Rows
+
+OURS, LQR = "Haltere, proved", "LQR, at most"
+KEEP, HOLE = 0.99, 0.05
+"""Of V with each hop or stride, and share of the level at which the claim ends; as `haltere certify` has them."""
+VOLUMES = 5.0
+SAMPLES, ROUNDS = 20_000, 60
+"""States at which it is looked whether the regulator fails, for each of its levels."""
+
+
+class Subject(NamedTuple):
+    """Of what something is proved.
+
+    Attributes:
+      name: of the system and the configuration.
+      mode: of the system.
+      returns: its return map.
+      loop_of: (weights, configuration) -> the map's parameters.
+      level_of: of these -> the level that the file tells.
+      free: rows of the mode's state that the map's state has.
+      numbers: the configuration.
+      share: of the file's level, up to which it is proved.
+    """
+
+    name: str
+    mode: Mode
+    returns: ReturnMap
+    loop_of: Callable[[Learned, tuple[float, ...]], Any]
+    level_of: Callable[[Any], float]
+    free: tuple[int, ...]
+    numbers: tuple[float, ...]
+    share: float
+
+
+POGOBOT = Subject(
+    "pogobot, apexes of 1 m/s and 1.8 m",
+    pogobot_mode,
+    pogobot_claim.HOP,
+    pogobot_claim.hopping_of,
+    pogobot_claim.level,
+    (0, 1),
+    (1.0, 1.8),
+    1.0,
+)
+WALKER = Subject(
+    "walker, gait of 0.19 rad",
+    walker_mode,
+    walker_claim.STRIDE,
+    walker_claim.walking_of,
+    walker_claim.level,
+    walker_claim.FREE,
+    (0.19,),
+    0.55,
+)
+
+
+def bench_certificates(
+    rows: Rows, pogobot: Path, walker: Path, folder: Path, seed: int, status: Callable[[str], None]
+) -> None:
+    """Adds what is certified.
+
+    Args:
+      rows: to add to.
+      pogobot: the pogobot's file.
+      walker: the walker's file.
+      folder: in which proofs are kept; begun ones go on.
+      seed: of the states at which the regulator is looked at.
+      status: told what is being done.
+    """
+    for subject, file in ((POGOBOT, pogobot), (WALKER, walker)):
+        bench_subject(rows, subject, hybrid_file.read(file, subject.mode), folder, seed, status)
+
+
+def bench_subject(
+    rows: Rows, subject: Subject, weights: Learned, folder: Path, seed: int, status: Callable[[str], None]
+) -> None:
+    """Adds the rows of one configuration; as in `bench_certificates`, with the learned weights of its file."""
+    name = subject.name
+    with jax.enable_x64(True):
+        status(f"{name}: linear regulator")
+        theirs = _regulator(subject, weights, seed)
+        loop = subject.loop_of(weights, subject.numbers)
+        level = subject.share * subject.level_of(loop)
+        found = return_proof.largest_proved(
+            subject.returns,
+            loop,
+            level,
+            KEEP,
+            HOLE,
+            tries=1,
+            report=lambda said: status(f"{name}: {said}"),
+            folder=folder,
+        )
+    ours = found.volume if found.verdict.outcome is Outcome.PROVED else 0.0
+    rows.add(f"{name}: certified region, of the domain", LQR, 100 * theirs, "%")
+    rows.add(f"{name}: certified region, of the domain", OURS, 100 * ours, "%")
+    rows.add(f"{name}: boxes of the proof", OURS, found.boxes, "1")
+    rows.add(f"{name}: the whole domain over LQR's region", "the most that is possible", 1 / theirs, "1")
+    rows.at_least(f"{name}: certified region over LQR's", OURS, ours / theirs, "1", VOLUMES)
+
+
+def _regulator(subject: Subject, weights: Learned, seed: int) -> float:
+    """Share of the domain of the largest level set of the regulator in which no sampled state contradicts."""
+    mode, returns = subject.mode, subject.returns
+    numbers = jnp.asarray(subject.numbers)[:, None]
+    exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights.controller)
+    given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), linear.regulator(mode, exact, numbers))
+    loop = subject.loop_of(given, subject.numbers)
+    half = jnp.asarray(mode.DOMAIN.state)[:, None]
+
+    @jax.jit
+    def looked(states: jax.Array, level: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Whether the claim fails at states (S, n), and V there."""
+        scaled = jnp.zeros((len(half), len(states))).at[np.array(subject.free)].set(states.T)
+        same = jnp.broadcast_to(numbers, (len(numbers), len(states)))
+        after = closed_loop(mode, given.controller, same, half * scaled)
+        before, behind = (lyapunov.value(given.lyapunov, mode.DOMAIN, some, same) for some in (half * scaled, after))
+        falls = behind < jnp.maximum(KEEP * before, HOLE * level)
+        return ~(falls & mode.safe(after)), before
+
+    level = subject.level_of(loop)
+    for index in range(ROUNDS):
+        box = level_boxes.box_of(returns, loop, level)
+        states, share = level_boxes.sampled(returns, loop, box, level, SAMPLES, seed + index)
+        fails, value = (np.asarray(some) for some in looked(jnp.asarray(states), jnp.asarray(level)))
+        if not fails.any():
+            return share * float(((box.high - box.low) / 2).prod())
+        level = float(value[fails].min())
+    return 0.0
