@@ -22,13 +22,14 @@ from haltere.policies.hybrid import (
     pogobot_mode,
     return_map,
     return_proof,
+    taylor,
     walker_claim,
     walker_mode,
 )
 from haltere.policies.hybrid.certificate import Outcome
 from haltere.policies.hybrid.enclosure import Chain, Layers, Limit, Part
 from haltere.policies.hybrid.interval import Interval
-from haltere.policies.hybrid.level_boxes import Bounds, axes_of, sampled, volume
+from haltere.policies.hybrid.level_boxes import Bounds, axes_of, sampled, volume, within
 from haltere.policies.hybrid.phase import WAYS, Phase, count, passed
 from haltere.policies.hybrid.return_map import ReturnMap
 from haltere.policies.hybrid.return_proof import prove_return
@@ -194,6 +195,42 @@ def test_level_sets_are_measured_by_samples() -> None:
     assert (states**2 <= 1e-4).all()
     assert share == pytest.approx(0.01, rel=0.2)
     assert sampled(BALL, ball, Interval(jnp.ones(1), 2 * jnp.ones(1)), 0.5, 10) == (pytest.approx(np.zeros((0, 1))), 0)
+
+
+def test_a_polynomial_is_told_for_a_part_of_its_places() -> None:
+    stream = np.random.default_rng(0)
+    powers = np.array(taylor.monomials(2, 3))
+    terms, part = stream.normal(size=len(powers)), stream.uniform(-1, 1, (100, 2))
+    middle, half = (0.25, -0.5), 0.5
+
+    def at(terms: np.ndarray, places: np.ndarray) -> np.ndarray:
+        return (places[:, None] ** powers).prod(2) @ terms
+
+    changed = terms @ taylor.substitution(3, middle, half)
+    assert at(changed, part) == pytest.approx(at(terms, np.array(middle) + half * part))
+
+
+def test_the_least_value_in_boxes_is_none_too_large() -> None:
+    """Boxes in which no state of the claim lies are dropped, and no others."""
+    weights = hybrid_file.read(POGOBOT, pogobot_mode)
+    hopping = pogobot_claim.hopping_of(weights, (1.0, 1.8))
+    level = 0.5 * pogobot_claim.level(hopping)
+    claim = Bounds(jnp.full(2, -0.6), jnp.full(2, 0.6), 0.99, 0.05 * level, level)
+    turn = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+    stream = np.random.default_rng(0)
+    middle, half = stream.uniform(-0.8, 0.8, (200, 2)), stream.uniform(0.01, 0.2, (200, 2))
+    low, _, least = within(pogobot_claim.HOP, hopping, claim, turn, middle - half, middle + half)
+    assert 20 < len(low) < 180
+    kept = {tuple(row): value for row, value in zip(low, least, strict=True)}
+    close = []
+    for centre, reach in zip(middle, half, strict=True):
+        states = (centre + reach * stream.uniform(-1, 1, (400, 2))) @ turn.T
+        value = np.asarray(jax.vmap(lambda state: pogobot_claim.HOP.value(hopping, state)[0])(jnp.asarray(states)))
+        claimed = (np.abs(states) <= 0.6).all(1) & (value <= level)
+        if claimed.any():
+            assert kept[tuple(centre - reach)] <= value[claimed].min()
+            close.append(value[claimed].min() - kept[tuple(centre - reach)])
+    assert np.median(close) < 0.1 * level
 
 
 def test_turned_boxes_hold_their_states() -> None:

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.hybrid import enclosure
-from haltere.policies.hybrid.enclosure import UNFUSED, through
+from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, joined, through
 from haltere.policies.hybrid.interval import Interval
 from haltere.policies.hybrid.return_map import ReturnMap, middles, of_batches, passed_through
+from haltere.policies.hybrid.taylor import substitution
 
 SIDES = 16
 """The first box is divided into about as many parts as if each side were into so many."""
 STATES = 64
 """At which it is looked along which axes."""
-PIECES = 4
-"""Of each side of a box, for V."""
+PIECES, PARTS = 2, 4
+"""Of each side of a box, for V; and of each side of these, for V's polynomial there."""
 
 
 class Bounds(NamedTuple):
@@ -103,7 +104,7 @@ def within(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Those of some boxes (B, n) along axes that may hold states of the claim, and the least V there (B,).
 
-    Parts of each box are looked at: V is told less closely than a way is, and far more quickly.
+    Parts of each box are looked at, in one polynomial of V.
     """
     if not len(low):
         return low, high, np.zeros(0)
@@ -118,12 +119,21 @@ def _least(
 ) -> jax.Array:
     """A lower bound of V (B,) at the states of the claim in boxes; infinite, where there are none."""
     side = (high - low) / PIECES
+    places = (np.arange(PARTS) + 0.5) * 2 / PARTS - 1
+    parts = itertools.product(places, repeat=returns.states)
+    changes = jnp.asarray([substitution(enclosure.ORDER, part, 1 / PARTS) for part in parts])
 
     def of_piece(corner: jax.Array) -> jax.Array:
         begun = enclosure.begin(low + corner * side, low + (corner + 1) * side, along)
-        place, value = begun.box(), through(returns.value, parameters, begun).box().low[:, 0]
+        both = joined(begun, through(returns.value, parameters, begun))
+        least: jax.Array = jax.lax.map(partial(of_part, both), changes).min(0)
+        return least
+
+    def of_part(both: Enclosure, change: jax.Array) -> jax.Array:
+        box = both.part(change).box()
+        place, value = (Interval(box.low[:, rows], box.high[:, rows]) for rows in (slice(returns.states), -1))
         inside = ((place.low <= claim.high) & (place.high >= claim.low)).all(1)
-        return jnp.where(inside & ~(value > claim.level), value, jnp.inf)
+        return jnp.where(inside & ~(value.low > claim.level), value.low, jnp.inf)
 
     corners = jnp.array(list(itertools.product(range(PIECES), repeat=returns.states)))
     least: jax.Array = jax.lax.map(of_piece, corners).min(0)

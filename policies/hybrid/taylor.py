@@ -74,6 +74,19 @@ def _pairs(places: int, order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     return first, second, np.eye(len(known))[goes], cut
 
 
+def substitution(order: int, middle: tuple[float, ...], half: float) -> np.ndarray:
+    """(N, N): terms @ this are those of the polynomials for places `middle` + `half` w, by w."""
+    known = monomials(len(middle), order)
+    index = {exponents: at for at, exponents in enumerate(known)}
+    found = np.zeros((len(known), len(known)))
+    for row, exponents in enumerate(known):
+        for powers in itertools.product(*(range(exponent + 1) for exponent in exponents)):
+            found[row, index[powers]] = math.prod(
+                math.comb(e, k) * m ** (e - k) * half**k for e, k, m in zip(exponents, powers, middle, strict=True)
+            )
+    return found
+
+
 def constant(value: Any) -> Model:
     """A number, or an array of them."""
     array = jnp.asarray(value)
