@@ -32,7 +32,7 @@ from haltere.policies.hybrid.mode import Mode
 from haltere.policies.hybrid.return_map import ReturnMap
 from haltere.tools.bench.table import Rows
 
-OURS, LQR = "Haltere, proved", "LQR, at most"
+OURS, LQR = "Haltere", "LQR, at most"
 KEEP, HOLE = 0.99, 0.05
 """Of V with each hop or stride, and share of the level at which the claim ends; as `haltere certify` has them."""
 VOLUMES = 5.0
