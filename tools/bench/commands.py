@@ -202,7 +202,7 @@ def hybrid(
         typer.Option(
             metavar="FOLDER",
             help="Prove regions of attraction of pogobot and walker, too, and compare them with the linear "
-            "regulator's. Proofs are kept there, and go on where they were stopped; the walker's takes some 90 "
+            "regulator's. Proofs are kept there, and go on where they were stopped; the walker's takes some 40 "
             "minutes. Without this option there are no such rows.",
             file_okay=False,
         ),
