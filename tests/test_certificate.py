@@ -202,7 +202,7 @@ def test_a_car_that_nobody_steers_does_not_contract() -> None:
 def test_the_shipped_car_contracts_in_a_ball_and_not_in_any() -> None:
     loop = car_claim.loop_of(hybrid_file.read(CAR, car_mode), (1.0, 10.0, 0.0))
     unit = car_claim.ball_of(loop)
-    small = unit._replace(radius=1e-3 * unit.radius)
+    small = unit._replace(radius=1e-2 * unit.radius)
     assert prove_contraction(car_claim.after, loop, small, 1 - 1e-4).outcome is Outcome.PROVED
     wide = prove_contraction(car_claim.after, loop, unit._replace(radius=0.3 * unit.radius), 1 - 1e-4, most=200)
     assert wide.outcome is not Outcome.PROVED

@@ -13,7 +13,8 @@ from scipy.linalg import expm
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid import switched_toy
 from haltere.policies.hybrid.certificate import Outcome
-from haltere.policies.hybrid.contraction import Ball, contracting, frame_of, prove_contraction
+from haltere.policies.hybrid.contraction import ORDER, Ball, frame_of, prove_contraction, used
+from haltere.policies.hybrid.taylor import Model, monomials
 
 PERIOD_S = 0.1
 FLOWN = [expm(PERIOD_S * mode) for mode in switched_toy.MODES]
@@ -89,18 +90,26 @@ def test_a_ball_that_moves_away_is_not_proved() -> None:
     assert prove_contraction(away, None, ball(0.05), 0.9999).outcome is Outcome.UNDECIDED
 
 
-def test_random_matrices_between_bounds_contract() -> None:
+@pytest.mark.parametrize("straight", [0.0, 1.0, 4.0])
+def test_random_matrices_of_a_model_contract(straight: float) -> None:
     stream = np.random.default_rng(1)
-    frame, middle = frame_of(FLOWN[0]), FLOWN[0]
-    for width in np.geomspace(1e-4, 0.3, 12):
-        low, high = middle[None] - width, middle[None] + width
-        done, never = contracting(frame, low, high, 0.999)
-        some = stream.uniform(low, high, (300, 2, 2))
+    frame, middle, powers = frame_of(FLOWN[0]), FLOWN[0], np.array(monomials(2, ORDER))
+    few = 0
+    for width in np.geomspace(1e-5, 0.1, 12):
+        terms = straight * width * stream.uniform(-1, 1, (2, 2, len(powers)))
+        terms[..., 0] = middle
+        found = used(frame, Model(terms[None], np.full((1, 2, 2), width)), 0.999)
+        places = stream.uniform(-1, 1, (300, 2))
+        some = (places[:, None] ** powers).prod(2) @ np.moveaxis(terms, 2, 1)
+        some = some.transpose(1, 0, 2) + width * stream.uniform(-1, 1, (300, 2, 2))
         sizes = np.linalg.norm(frame @ some @ np.linalg.inv(frame), 2, axis=(1, 2))
-        assert not done[0] or sizes.max() <= 0.999
-        assert not never[0] or sizes.min() > 0.999
-    assert contracting(frame, middle[None], middle[None], 0.999)[0][0]
-    assert not contracting(frame, middle[None] * np.nan, middle[None], 0.999)[0][0]
+        assert not found.whole[0] < 1 or sizes.max() <= 0.999
+        assert not found.never[0] or sizes.min() > 0.999
+        few += found.whole[0] < 1
+    assert 0 < few < 12
+    nothing = used(frame, Model(np.full((1, 2, 2, len(powers)), np.nan), np.zeros((1, 2, 2))), 0.999)
+    assert not nothing.whole[0] < 1
+    assert not nothing.never[0]
 
 
 def test_what_cannot_contract_is_refused() -> None:

@@ -30,7 +30,7 @@ def certify(
     ] = None,
     box: Annotated[
         float, typer.Option(help="Car: size of the first box, in half widths of the file's domain.", min=1e-6, max=1.0)
-    ] = 0.004,
+    ] = 0.016,
     rate: Annotated[
         float,
         typer.Option(

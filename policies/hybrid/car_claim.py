@@ -91,19 +91,21 @@ def certified(
       loop: the closed loop.
       ball: the largest that is tried; each next one is half as large.
       factor: of the contraction in each period.
-      seconds: for all of them, shared evenly.
+      seconds: for all of them; each but the last may take half of what is left.
       tries: at most.
       report: told what is being done.
     Returns:
       The ball that is proved, or None; and the verdict of the last one.
     """
+    begun = time.monotonic()
     for index in range(tries):
+        left_s = max(seconds - (time.monotonic() - begun), 1.0) / min(tries - index, 2)
 
         def told(boxes: int, left: float, size: float = float(ball.half_widths().max())) -> None:
             if report is not None:
                 report(f"box of {size:.3g}: {boxes} boxes, {100 * left:.3g} % undecided")
 
-        verdict = prove_contraction(after, loop, ball, factor, seconds / tries, report=told)
+        verdict = prove_contraction(after, loop, ball, factor, left_s, report=told)
         if verdict.outcome is Outcome.PROVED:
             return ball, verdict
         if index < tries - 1:

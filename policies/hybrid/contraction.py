@@ -1,12 +1,12 @@
-"""Proves that a sampled closed loop contracts around its equilibrium, by interval bounds of its Jacobian.
+"""Proves that a sampled closed loop contracts around its equilibrium, by Taylor models of its Jacobian.
 
 In a ball |T (x - c)| <= r, any two states come nearer to each other in every period, by a factor of at most rho, if
 |T J T^-1| <= rho for every Jacobian J that occurs there; and if c itself moves by at most (1 - rho) r, the ball is
 mapped into itself. Then there is one fixed point in it, and all trajectories from the ball go there exponentially
 (Banach): the ball is a certified region of attraction, and |T (x - x*)| a Lyapunov function in it.
 
-The ball is covered by boxes. On each, J lies between two matrices, and I rho^2 - (T J T^-1)' (T J T^-1) is positive
-definite for all of these if it is for the middle, by more than the largest change, entry by entry.
+The ball is covered by boxes. On each, J is a Taylor model, and I rho^2 - (T J T^-1)' (T J T^-1) is positive definite
+for all of these if it is for the middle, by more than what the other terms can change.
 """
 
 from __future__ import annotations
@@ -22,11 +22,19 @@ import numpy as np
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid.certificate import Outcome, Verdict
+from haltere.policies.hybrid.enclosure import UNFUSED
 from haltere.policies.hybrid.interval import Interval, surveyed
+from haltere.policies.hybrid.taylor import Algebra, Model, monomials
 
 BATCH = 128
 ROUNDING = 1e-9
 """Relative slack for what is computed in float64 without intervals: products of small matrices, eigenvalues."""
+SLACK = 1e-6
+"""Of the margin, for the same."""
+HUGE = 1e100
+"""Where slopes may be that large, nothing is known."""
+ORDER = 2
+"""Degree of the Jacobian's polynomials."""
 Step = Callable[[Any, jax.Array], jax.Array]
 """One period of the closed loop: (parameters, (n,)) -> (n,)."""
 
@@ -73,28 +81,24 @@ def frame_of(slope: np.ndarray) -> np.ndarray:
     return frame
 
 
-@partial(jax.jit, static_argnums=0)
-def slopes(
-    step: Step, parameters: Any, low: jax.Array, high: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Bounds (B, n, n) of the Jacobian over boxes (B, n), by its own slopes.
+@partial(jax.jit, static_argnums=0, compiler_options=UNFUSED)
+def jacobians(step: Step, parameters: Any, low: jax.Array, high: jax.Array) -> tuple[Model, jax.Array]:
+    """The Jacobian in boxes (B, n) as Taylor models (B, n, n), and whether the step may jump there, (B,)."""
+    places = low.shape[1]
+    lacking = len(monomials(places, ORDER)) - places - 1
 
-    Returns also what each coordinate adds to them, (B, n, n, n), and whether the step may jump there, (B,).
-    """
+    def slope(parameters: Any, state: jax.Array) -> jax.Array:
+        found: jax.Array = jax.jacfwd(partial(step, parameters))(state)
+        return found
 
-    def moved(state: jax.Array) -> jax.Array:
-        return step(parameters, state)
-
-    def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def one(low: jax.Array, high: jax.Array) -> tuple[Model, jax.Array]:
         centre = (low + high) / 2
-        reach = jnp.maximum(high - centre, centre - low)
-        bend, jumps = surveyed(jax.jacfwd(jax.jacfwd(moved)), Interval(low, high))
-        at, _ = surveyed(jax.jacfwd(moved), Interval(centre, centre + 0.0))
-        parts = jnp.maximum(jnp.abs(bend.low), jnp.abs(bend.high)) * reach * (1 + ROUNDING)
-        change = parts.sum(-1)
-        return at.low - change, at.high + change, parts, jumps
+        reach = jnp.maximum(high - centre, centre - low) * (1 + ROUNDING)
+        terms = jnp.pad(jnp.concatenate([centre[:, None], jnp.diag(reach)], axis=1), ((0, 0), (0, lacking)))
+        found = Algebra(places, ORDER).expanded(slope, parameters, Model(terms, jnp.zeros_like(centre)))
+        return found, surveyed(partial(step, parameters), Interval(low, high))[1]
 
-    bounds: tuple[jax.Array, jax.Array, jax.Array, jax.Array] = jax.vmap(one)(low, high)
+    bounds: tuple[Model, jax.Array] = jax.vmap(one)(low, high)
     return bounds
 
 
@@ -105,28 +109,55 @@ def _shift(step: Step, parameters: Any, centre: jax.Array) -> tuple[jax.Array, j
     return moved.low, moved.high
 
 
-def contracting(frame: np.ndarray, low: np.ndarray, high: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Whether |T J T^-1| <= factor, for all J (n, n) between `low` and `high` (B, n, n).
+class Used(NamedTuple):
+    """How much of the margin of contraction is used up in boxes; below one, they contract.
 
-    Returns:
-      (B,) bool; and (B,) bool, whether it is sure that none of them has it so.
+    Attributes:
+      terms: (B, N - 1) by each term of the Jacobian's polynomials but the constant.
+      rest: (B,) by what the polynomials leave out.
+      whole: (B,) in all; infinite where the middle does not contract.
+      never: (B,) bool; it is sure that no state of the box contracts.
     """
+
+    terms: np.ndarray
+    rest: np.ndarray
+    whole: np.ndarray
+    never: np.ndarray
+
+
+def used(frame: np.ndarray, slope: Model, factor: float) -> Used:
+    """Bounds |T J T^-1| by `factor`, for all J (B, n, n) of Taylor models.
+
+    With J = L + E in the frame, and M the inverse root of factor^2 - L' L, that holds if
+    |M (L' E + E' L + E' E) M| < 1. Norms are taken term by term, so that within a term no signs are lost.
+    """
+    terms, rest = np.asarray(slope.terms), np.asarray(slope.rest)
+    finite = (np.abs(terms) < HUGE).all((1, 2, 3)) & (rest < HUGE).all((1, 2))
+    terms = np.where(finite[:, None, None, None], terms, 0.0)
+    rest = np.where(finite[:, None, None], rest, 1.0) + ROUNDING * np.abs(terms).sum(-1)
     inverse = np.linalg.inv(frame)
-    middle, radius = (low + high) / 2, (high - low) / 2
-    sizes = np.abs(frame), np.abs(inverse)
-    seen = frame @ middle @ inverse
-    change = sizes[0] @ (radius + ROUNDING * np.abs(middle)) @ sizes[1]
-    finite = np.isfinite(seen).all((1, 2)) & np.isfinite(change).all((1, 2))
-    seen, change = np.where(finite[:, None, None], seen, 0.0), np.where(finite[:, None, None], change, 1.0)
-    margin = factor**2 * np.eye(len(frame)) - seen.transpose(0, 2, 1) @ seen
-    values, vectors = np.linalg.eigh(margin)
+    parts = np.einsum("ai,zijk,jb->zkab", frame, terms, inverse, optimize=True)
+    seen, parts = parts[:, 0], parts[:, 1:]
+    values, vectors = np.linalg.eigh(factor**2 * np.eye(len(frame)) - _turned(seen) @ seen)
     positive = values.min(1) > ROUNDING
-    root = np.abs(vectors / np.sqrt(np.where(positive[:, None], values, 1.0))[:, None, :])
-    cross = np.abs(seen).transpose(0, 2, 1) @ change
-    spread = cross + cross.transpose(0, 2, 1) + change.transpose(0, 2, 1) @ change
-    worst = np.linalg.norm(root.transpose(0, 2, 1) @ spread @ root, axis=(1, 2))
-    never = np.linalg.norm(seen, 2, axis=(1, 2)) - np.linalg.norm(change, axis=(1, 2)) > factor
-    return finite & positive & (worst < 1 - ROUNDING), finite & never
+    root = vectors / np.sqrt(np.where(positive[:, None], values, 1.0))[:, None, :] @ _turned(vectors)
+    left = root @ _turned(seen)
+    cross, square = left[:, None] @ parts @ root[:, None], parts @ root[:, None]
+    linear = np.abs(np.linalg.eigvalsh(cross + _turned(cross))).max(-1)
+    squares = np.abs(np.linalg.eigvalsh(_turned(square) @ square)).max(-1) ** 0.5
+    behind = np.abs(inverse @ root)
+    beside = np.abs(left @ frame) @ rest @ behind
+    more = np.linalg.norm(beside + _turned(beside), axis=(1, 2))
+    side = np.linalg.norm(np.abs(frame) @ rest @ behind, axis=(1, 2))
+    whole = np.where(finite & positive, linear.sum(1) + more + (squares.sum(1) + side) ** 2, np.inf)
+    apart = np.linalg.norm(parts, axis=(2, 3)).sum(1)
+    apart += np.linalg.norm(np.abs(frame) @ rest @ np.abs(inverse), axis=(1, 2))
+    never = finite & (np.linalg.norm(seen, 2, axis=(1, 2)) - apart > factor)
+    return Used(linear, more, whole, never)
+
+
+def _turned(matrices: np.ndarray) -> np.ndarray:
+    return np.swapaxes(matrices, -1, -2)
 
 
 def check_factor(factor: float) -> None:
@@ -177,9 +208,10 @@ def prove_contraction(
         low, high = lows[-count:], highs[-count:]
         lows, highs = lows[:-count], highs[:-count]
         pad = ((0, BATCH - count), (0, 0))
-        bounds = slopes(step, parameters, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
-        least, largest, parts, jumps = (np.asarray(leaf)[:count] for leaf in bounds)
-        done, never = contracting(ball.frame, least, largest, factor)
+        bounds = jacobians(step, parameters, np.pad(low, pad, mode="edge"), np.pad(high, pad, mode="edge"))
+        slope, jumps = jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], bounds)
+        found = used(ball.frame, slope, factor)
+        done, never = found.whole < 1 - SLACK, found.never
         within, without = _places(ball, low, high)
         seen += count
         if (never & within).any():
@@ -187,7 +219,10 @@ def prove_contraction(
             return Verdict(Outcome.DISPROVED, (low[at] + high[at]) / 2, seen, 1.0)
         on = ~((done & ~jumps) | without)
         low, high = low[on], high[on]
-        axis, rows = _widest(ball.frame, (least + largest)[on] / 2, parts[on]), np.arange(len(low))
+        axis, rows = (
+            _widest(jax.tree.map(lambda leaf, on=on: leaf[on], found), (high - low) / widths),
+            np.arange(len(low)),
+        )
         middle = (low[rows, axis] + high[rows, axis]) / 2
         left, right = high.copy(), low.copy()
         left[rows, axis], right[rows, axis] = middle, middle
@@ -199,14 +234,16 @@ def prove_contraction(
     return Verdict(Outcome.PROVED, None, seen, 0.0)
 
 
-def _widest(frame: np.ndarray, slope: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """The coordinate (B,) that adds most to the uncertainty of what shall be positive definite."""
-    inverse = np.linalg.inv(frame)
-    seen = np.abs(frame @ slope @ inverse)
-    decay = np.sqrt(np.maximum(1 - np.linalg.norm(seen, axis=1) ** 2, 1e-3))
-    cross = np.einsum("bji,jk,bklm,lp->bipm", seen, np.abs(frame), parts, np.abs(inverse), optimize=True)
-    scaled = cross / decay[:, :, None, None] / decay[:, None, :, None]
-    chosen: np.ndarray = np.nan_to_num((scaled**2).sum((1, 2)), nan=0.0, posinf=1e300).argmax(1)
+def _widest(found: Used, sides: np.ndarray) -> np.ndarray:
+    """The coordinate (B,) that uses up most of the margin; the rest counts to those whose squares do.
+
+    Where nothing is known, it is the longest of the boxes' sides (B, n).
+    """
+    places = sides.shape[1]
+    powers = np.array(monomials(places, ORDER))[1:]
+    straight, bent = found.terms[:, :places], found.terms[:, places:] @ powers[places:]
+    share = bent / np.maximum(bent.sum(1, keepdims=True), 1e-300)
+    chosen: np.ndarray = (straight + bent + share * found.rest[:, None] + 1e-12 * sides).argmax(1)
     return chosen
 
 

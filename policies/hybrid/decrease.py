@@ -21,8 +21,8 @@ import numpy as np
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.hybrid.certificate import Outcome
-from haltere.policies.hybrid.contraction import ROUNDING, slopes
-from haltere.policies.hybrid.interval import Interval, natural
+from haltere.policies.hybrid.contraction import ROUNDING
+from haltere.policies.hybrid.interval import Interval, natural, surveyed
 
 Map = Callable[[Any, jax.Array], jax.Array]
 """(parameters, (n,)) -> (n,) for a step, (n, n) for R."""
@@ -114,6 +114,31 @@ def box_shape(function: Function, parameters: Any, states: int) -> np.ndarray:
     return np.asarray(widths / widths.max())
 
 
+@partial(jax.jit, static_argnums=0)
+def _slopes(
+    step: Map, parameters: Any, low: jax.Array, high: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Bounds (B, n, n) of the Jacobian over boxes (B, n), by its own slopes.
+
+    Returns also what each coordinate adds to them, (B, n, n, n), and whether the step may jump there, (B,).
+    """
+
+    def moved(state: jax.Array) -> jax.Array:
+        return step(parameters, state)
+
+    def one(low: jax.Array, high: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        centre = (low + high) / 2
+        reach = jnp.maximum(high - centre, centre - low)
+        bend, jumps = surveyed(jax.jacfwd(jax.jacfwd(moved)), Interval(low, high))
+        at, _ = surveyed(jax.jacfwd(moved), Interval(centre, centre + 0.0))
+        parts = jnp.maximum(jnp.abs(bend.low), jnp.abs(bend.high)) * reach * (1 + ROUNDING)
+        change = parts.sum(-1)
+        return at.low - change, at.high + change, parts, jumps
+
+    bounds: tuple[jax.Array, jax.Array, jax.Array, jax.Array] = jax.vmap(one)(low, high)
+    return bounds
+
+
 def prove_decrease(function: Function, parameters: Any, widths: np.ndarray, keep: float) -> Decrease:
     """Proves or disproves that V falls at least by the factor `keep` with each step, from all states of a box but zero.
 
@@ -133,7 +158,7 @@ def prove_decrease(function: Function, parameters: Any, widths: np.ndarray, keep
     moved, root = (np.asarray(leaf) for leaf in _at_rest(function, parameters, zero))
     if moved.any():
         raise ConfigError(f"the step leads from zero to {moved}: expected an equilibrium there")
-    found = slopes(function.step, parameters, -widths[None], widths[None])
+    found = _slopes(function.step, parameters, -widths[None], widths[None])
     low, high, parts, jumps = (np.asarray(leaf)[0] for leaf in found)
     # Between 0 and z the Jacobian changes in proportion to the way, so that its mean changes by half as much.
     slope, bend = (low + high) / 2, ((high - low) / 2 - parts.sum(-1) / 2) * (1 + ROUNDING)
