@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,9 +42,9 @@ def test_what_is_not_proved_counts_for_nothing(tmp_path: Path, monkeypatch: pyte
     # The regulator's ellipse lies in the domain, and half as large a claim is not in doubt.
     theirs = found[MEASURES[0], hybrid_certificates.LQR]
     with jax.enable_x64(True):
-        exact = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), hybrid_file.read(POGOBOT, pogobot_mode))
         numbers = hybrid_certificates.POGOBOT.numbers
-        given = linear.regulator(pogobot_mode, exact.controller, np.asarray(numbers)[:, None])
+        weights = hybrid_file.read(POGOBOT, pogobot_mode)
+        given = linear.regulator(pogobot_mode, weights.controller, jnp.asarray(numbers)[:, None])
         loop = pogobot_claim.hopping_of(given, numbers)
         whole = level_boxes.volume(pogobot_claim.HOP, loop, pogobot_claim.level(loop))
     assert 50 < theirs <= 100 * whole + 0.5 < 100 * np.pi / 4 + 0.5

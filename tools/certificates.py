@@ -35,7 +35,7 @@ class Asked:
       lyapunov: the file's V instead of a norm, of the car.
       error: of the model in each coordinate of the next state, in half widths of the domain; of return maps.
       share: of the level that the file tells, with which to begin; of return maps.
-      regulator: the linear regulator instead of the file's controller and V; of return maps.
+      regulator: the linear regulator instead of the file's controller, and V of return maps.
       proofs: folder in which what is left of a proof is kept, to go on from there; of return maps.
     """
 
@@ -114,7 +114,8 @@ def _car_norm(weights: Learned, asked: Asked) -> Look:
     from haltere.policies.hybrid import car_claim, car_mode
 
     def look(numbers: tuple[float, ...], report: Report) -> tuple[bool, str]:
-        loop = car_claim.loop_of(weights, numbers)
+        given = _regulator(car_mode, weights, numbers) if asked.regulator else weights
+        loop = car_claim.loop_of(given, numbers)
         _driving(asked.box, numbers)
         try:
             unit = car_claim.ball_of(loop)
@@ -181,18 +182,11 @@ def _returning(
     asked: Asked,
 ) -> Look:
     """V decreases from apex to apex, or from impact to impact."""
-    import jax
-    import jax.numpy as jnp
-
-    from haltere.policies.hybrid import linear
     from haltere.policies.hybrid.certificate import Outcome
     from haltere.policies.hybrid.return_proof import largest_proved
 
     def look(numbers: tuple[float, ...], report: Report) -> tuple[bool, str]:
-        given = weights
-        if asked.regulator:
-            exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights.controller)
-            given = linear.regulator(mode, exact, jnp.asarray(numbers)[:, None])
+        given = _regulator(mode, weights, numbers) if asked.regulator else weights
         loop = loop_of(given, numbers)
         told, keep = level_of(loop), 1 - max(asked.rate, 1e-6)
         found = largest_proved(
@@ -217,6 +211,15 @@ def _returning(
         return False, f"disproved (V does not decrease at {where}, in half widths; {found.boxes} boxes)"
 
     return look
+
+
+def _regulator(mode: Mode, weights: Learned, numbers: tuple[float, ...]) -> Learned:
+    """The linear regulator of a configuration; the learned controller finds the action that keeps it there."""
+    import jax.numpy as jnp
+
+    from haltere.policies.hybrid import linear
+
+    return linear.regulator(mode, weights.controller, jnp.asarray(numbers)[:, None])
 
 
 def _toy(asked: Asked) -> Look:

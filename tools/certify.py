@@ -64,7 +64,7 @@ def certify(
     ] = 300.0,
     regulator: Annotated[
         bool,
-        typer.Option("--regulator", help="Pogobot, walker: of the linear regulator there, to compare volumes with."),
+        typer.Option("--regulator", help="Car, pogobot, walker: of the linear regulator there, to compare with."),
     ] = False,
     proofs: Annotated[
         Path | None,

@@ -38,6 +38,7 @@ def regulator(mode: Mode, near: Network, numbers: jax.Array) -> Learned:
       numbers: (c, 1) of the configuration; the regulator is that of this one alone.
     """
     domain, zero = mode.DOMAIN, jnp.zeros((len(mode.DOMAIN.state), 1))
+    near = jax.tree.map(lambda leaf: jnp.asarray(leaf, numbers.dtype), near)
     held = polish.improve(mode, ITERATIONS, near, zero, numbers)
     limit = jnp.asarray(domain.limit)[:, None]
 

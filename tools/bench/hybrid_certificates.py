@@ -135,8 +135,8 @@ def _regulator(subject: Subject, weights: Learned, seed: int) -> float:
     """Share of the domain of the largest level set of the regulator in which no sampled state contradicts."""
     mode, returns = subject.mode, subject.returns
     numbers = jnp.asarray(subject.numbers)[:, None]
-    exact = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), weights.controller)
-    given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), linear.regulator(mode, exact, numbers))
+    given = linear.regulator(mode, weights.controller, numbers)
+    given = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), given)
     loop = subject.loop_of(given, subject.numbers)
     half = jnp.asarray(mode.DOMAIN.state)[:, None]
 
