@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,8 @@ def test_a_proof_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     # What is kept of one claim says nothing of others.
     assert prove_return(BALL, jnp.array([1.3, 0.0]), CLAIM, folder=tmp_path).outcome is Outcome.DISPROVED
     assert prove_return(BALL, ball, CLAIM._replace(error=0.2), most=8, folder=tmp_path).outcome is Outcome.UNDECIDED
+    short = replace(BALL, phases=(replace(FALL, longest=10),))
+    assert prove_return(short, ball, CLAIM, most=8, folder=tmp_path).outcome is Outcome.UNDECIDED
 
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:100])

@@ -7,11 +7,9 @@ from it come into {V <= hole}, where they stay: the set is a certified region of
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.errors import ConfigError
-from haltere.policies.hybrid import checkpoint, enclosure
+from haltere.policies.hybrid import enclosure
 from haltere.policies.hybrid.certificate import Outcome, Verdict
 from haltere.policies.hybrid.enclosure import UNFUSED, Enclosure, through, through_at_once
+from haltere.policies.hybrid.kept_proof import Kept, Open
 from haltere.policies.hybrid.level_boxes import Bounds, axes_of, box_of, grid, in_order, volume, within
 from haltere.policies.hybrid.phase import WAYS, passed
 from haltere.policies.hybrid.return_map import BATCH, ReturnMap, middles, of_batches
@@ -31,26 +30,6 @@ SMALLER, BELOW = 0.7, 0.95
 """Next level over one that was undecided, and over V where it was disproved."""
 MARGIN = 1e-9
 """Relative, by which a claim is to fail at a state in float64, to be called false there."""
-KEPT_EVERY_S = 60.0
-"""How often what is left of a proof is written."""
-
-
-class Open(NamedTuple):
-    """What is left of a proof.
-
-    Attributes:
-      along: (n, n) axes of the boxes.
-      low: (B, n) of boxes that are open.
-      high: (B, n).
-      least: (B,) lower bounds of V in them.
-      whole: () volume of all boxes with which the proof began.
-    """
-
-    along: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    least: np.ndarray
-    whole: np.ndarray
 
 
 def _begun(returns: ReturnMap, parameters: Any, claim: Bounds) -> Open:
@@ -59,38 +38,6 @@ def _begun(returns: ReturnMap, parameters: Any, claim: Bounds) -> Open:
     low, high, least = within(returns, parameters, claim, axes.along, *grid(claim, axes))
     order = in_order(returns, parameters, axes.along, low, high)
     return Open(axes.along, low[order], high[order], least[order], np.asarray((high - low).prod(1).sum()))
-
-
-class _Kept:
-    """Where what is left of the proof of one claim is kept: a file of a folder, named by the claim, or nowhere."""
-
-    def __init__(self, folder: Path | None, parameters: Any, claim: Bounds) -> None:
-        leaves = jax.tree.leaves((parameters, claim))
-        digest = hashlib.sha256(version("haltere").encode())
-        for leaf in leaves:
-            digest.update(np.asarray(leaf, np.float64).tobytes())
-        self._identity, self._written_s = digest.hexdigest(), time.monotonic()
-        self._path = None if folder is None else folder / f"{self._identity[:16]}.npz"
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(f"cannot make the folder {folder} for proofs: {error.strerror}") from error
-
-    def read(self) -> tuple[Open, int] | None:
-        """What is left, and how many boxes were looked at; nothing, if the proof has not begun."""
-        if self._path is None or not self._path.exists():
-            return None
-        like = Open(*[np.zeros(0)] * len(Open._fields))
-        left, seen, _ = checkpoint.restore(like, self._identity, self._path)
-        return left, seen
-
-    def write(self, left: Open, seen: int, at_once: bool = False) -> None:
-        """Writes it, if it is time for that."""
-        if self._path is None or not (at_once or time.monotonic() - self._written_s > KEPT_EVERY_S):
-            return
-        self._written_s = time.monotonic()
-        checkpoint.save(left, seen, 0.0, self._identity, self._path)
 
 
 def _look(
@@ -187,7 +134,7 @@ def prove_return(
         raise ConfigError(f"hole is {claim.hole:g}: expected more than 0 and less than the level, {claim.level:g}")
     if jnp.zeros(()).dtype != jnp.float64:
         raise ConfigError("JAX uses float32: expected jax_enable_x64, for bounds that hold")
-    kept = _Kept(folder, parameters, claim)
+    kept = Kept(folder, returns, parameters, claim)
     found = kept.read()
     left, seen = (_begun(returns, parameters, claim), 0) if found is None else found
     along, lows, highs, leasts, whole = left
