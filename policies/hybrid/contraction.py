@@ -219,10 +219,8 @@ def prove_contraction(
             return Verdict(Outcome.DISPROVED, (low[at] + high[at]) / 2, seen, 1.0)
         on = ~((done & ~jumps) | without)
         low, high = low[on], high[on]
-        axis, rows = (
-            _widest(jax.tree.map(lambda leaf, on=on: leaf[on], found), (high - low) / widths),
-            np.arange(len(low)),
-        )
+        axis = _widest(jax.tree.map(lambda leaf, on=on: leaf[on], found), (high - low) / widths)
+        rows = np.arange(len(low))
         middle = (low[rows, axis] + high[rows, axis]) / 2
         left, right = high.copy(), low.copy()
         left[rows, axis], right[rows, axis] = middle, middle

@@ -104,7 +104,7 @@ def within(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Those of some boxes (B, n) along axes that may hold states of the claim, and the least V there (B,).
 
-    Parts of each box are looked at, in one polynomial of V.
+    Each box is looked at in pieces, for each of which V is a polynomial, and that in parts.
     """
     if not len(low):
         return low, high, np.zeros(0)

@@ -1,4 +1,4 @@
-"""Certified regions in `haltere bench hybrid`: beside all that the linear regulator could have.
+"""Certified regions in `haltere bench hybrid`: ours, beside the largest that the linear regulator may have.
 
 Ours are proved. Of the regulator a level is told above which nothing can be proved, as a state there contradicts: V
 does not fall, or the walker does. So the ratio of the two volumes is a lower bound.
