@@ -139,6 +139,15 @@ def test_an_unstable_loop_is_disproved() -> None:
     assert said.startswith("disproved (at the equilibrium, the largest eigenvalue is 1.0")
 
 
+def test_a_loop_without_an_equilibrium_is_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "cases_of", lambda *_: ([None], np.full(claim.STATES, np.nan)))
+    asked = Asked(box=0.0, rate=0.01, hole=0.05, seconds=60.0, lyapunov=False)
+    assert subject(Path(FOUNDATION), asked).look("arpl", print) == (
+        False,
+        "undecided (no equilibrium was found; one case)",
+    )
+
+
 @pytest.mark.slow
 def test_the_shipped_policy_is_proved_to_hold_an_arpl() -> None:
     asked = Asked(box=0.0, rate=0.01, hole=0.05, seconds=900.0, lyapunov=False)

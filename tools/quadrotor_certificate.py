@@ -32,6 +32,8 @@ def subject(policy: Path, asked: Asked) -> Subject:
         report("flying to the equilibrium")
         cases, centre = claim.cases_of(weights, as_plant([vehicle]))
         kinds = "one case" if len(cases) == 1 else f"{len(cases)} cases of the rotors' lag"
+        if not np.isfinite(centre).all():
+            return False, f"undecided (no equilibrium was found; {kinds})"
         slopes = np.stack([claim.slope_of(case, centre) for case in cases])
         largest = np.abs(np.linalg.eigvals(slopes)).max(1)
         if max(largest) >= 1:
