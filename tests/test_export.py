@@ -1,6 +1,7 @@
 """A policy file in four implementations, and the files that are refused."""
 
 import ctypes
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,6 +225,17 @@ def test_one_changed_weight_disagrees_with_the_golden_vectors(tmp_path: Path, na
     for backend in BACKENDS:
         with pytest.raises(PolicyFileError, match=r"disagrees with its golden vectors|constants of the graph"):
             load_policy(path, backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_another_initial_hidden_state_disagrees_with_the_golden_vectors(tmp_path: Path, backend: str) -> None:
+    def edit(text: str) -> str:
+        card = json.loads(text)
+        card["initial_hidden_state"][3] += 0.01
+        return json.dumps(card)
+
+    with pytest.raises(PolicyFileError, match="disagrees with its golden vectors"):
+        load_policy(changed(tmp_path / "p.onnx", _set(cards.CARD_KEY, edit)), backend)
 
 
 def _set(key: str, edit):

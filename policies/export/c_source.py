@@ -74,7 +74,7 @@ typedef struct haltere_policy {{
 /* Steps from `observation` to `action`; keeps the next hidden state if `advance` is not 0. */
 void haltere_policy_run(haltere_policy *policy, int advance);
 
-/* Repeats the golden run; returns the largest error. Refuse to fly above HALTERE_POLICY_TOLERANCE. */
+/* Repeats each step of the golden run; returns the largest error. Refuse to fly above HALTERE_POLICY_TOLERANCE. */
 float haltere_policy_self_test(void);
 
 #endif
@@ -150,11 +150,11 @@ float haltere_policy_self_test(void)
 {
     float hidden[HIDDEN], action[ACTION], worst = 0.0f;
     int t, i;
-    for (i = 0; i < HIDDEN; i++) hidden[i] = haltere_policy_initial_hidden_state[i];
-    for (t = 0; t < GOLDEN_STEPS; t++) {
-        haltere_policy_step(golden_observation[t], hidden, action, hidden);
-        for (i = 0; i < ACTION; i++) {
-            const float error = action[i] - golden_action[t][i];
+    for (t = 0; t < GOLDEN_STEPS; t++) { /* each step from the hidden state that was recorded */
+        haltere_policy_step(golden_observation[t], golden_hidden_state[t], action, hidden);
+        for (i = 0; i < ACTION + HIDDEN; i++) {
+            const float error = i < ACTION ? action[i] - golden_action[t][i]
+                                           : hidden[i - ACTION] - golden_hidden_state[t + 1][i - ACTION];
             const float size = error < 0.0f ? -error : error;
             worst = size <= worst ? worst : size; /* a NaN is kept */
         }
@@ -245,6 +245,7 @@ def write_c(file: PolicyFile, folder: Path) -> tuple[Path, Path]:
         _array("output_weight", weights["output_weight"]),
         _array("output_bias", weights["output_bias"]),
         _array("golden_observation", file.golden.observation),
+        _array("golden_hidden_state", file.golden.hidden_state),
         _array("golden_action", file.golden.action),
         "\n",
         _STEP,
