@@ -7,6 +7,7 @@ front-left.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
-CONTRACT = "haltere.quadrotor/3"
+CONTRACT = "haltere.quadrotor/4"
 """Name and version of the contract. A file with another one is refused."""
 
 NATIVE_RATE_HZ = 100.0
@@ -24,7 +25,25 @@ NATIVE_PERIOD_S = 1.0 / NATIVE_RATE_HZ
 
 OBSERVATION_SIZE = 22
 ACTION_SIZE = 4
-HIDDEN_SIZE = 16
+UNITS = 16
+INTEGRAL_SIZE = 3
+HIDDEN_SIZE = UNITS + INTEGRAL_SIZE
+"""The learned units come first, then the integral of the position error on each axis."""
+
+INTEGRAL_PERIODS = 2000.0
+"""Native periods that the integral takes to follow: each moves it by this part of the way to tanh(error / near)."""
+INTEGRAL_NEAR_M = 0.015
+INTEGRAL_FREE_M = 0.05
+"""Where an axis is farther off than this, all three integrals slow down,"""
+INTEGRAL_HOLD_M = 0.1
+"""and here they stand still: what is on its way has no steady error to take away."""
+INTEGRAL_HELD = 20.0
+"""Argument at which the logistic function is 0 or 1, and tanh 1, in single precision."""
+INTEGRAL_KEEP = math.log(INTEGRAL_PERIODS - 1)
+INTEGRAL_SLOPE_1_M = (INTEGRAL_HELD - INTEGRAL_KEEP) / (INTEGRAL_HOLD_M - INTEGRAL_FREE_M)
+"""An integral is a unit of the same GRU with fixed weights: it keeps the share logistic(keep + slope x excess) of itself,
+where the excess is the sum over the axes of what the error has beyond `INTEGRAL_FREE_M`."""
+
 MOTOR_ORDER = ("front-right", "back-right", "back-left", "front-left")
 
 

@@ -10,9 +10,9 @@ from flax import nnx
 
 from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.errors import ConfigError
-from haltere.policies.foundation.student import Policy, Student, observation_limits
+from haltere.policies.foundation.student import INTEGRAL_REACH_M, Policy, Student, observation_limits
 
-CELLS = ("gru", "liquid", "none")
+CELLS = ("gru", "bare", "liquid", "none")
 
 
 class Liquid(NamedTuple):
@@ -27,6 +27,7 @@ class Liquid(NamedTuple):
       output_weight: (4, n).
       output_bias: (4,).
       observation_limit: (22,), not learned.
+      integral_reach: (), not learned.
     Source: Hasani et al. 2022. With a constant period, rate and offset of the gate are one head.
     """
 
@@ -38,12 +39,13 @@ class Liquid(NamedTuple):
     output_weight: jax.Array
     output_bias: jax.Array
     observation_limit: jax.Array
+    integral_reach: jax.Array
 
-    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `student.step`."""
-        n = hidden_state.shape[0]
+    def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `student.Policy`."""
+        n = units.shape[0]
         x = jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None])
-        heads = self.head_weight @ jnp.concatenate([x, hidden_state]) + self.head_bias[:, None]
+        heads = self.head_weight @ jnp.concatenate([x, units]) + self.head_bias[:, None]
         first, second = jnp.tanh(heads[:n]), jnp.tanh(heads[n : 2 * n])
         passed = jax.nn.sigmoid(heads[2 * n :])
         after = first * (1 - passed) + passed * second
@@ -62,6 +64,7 @@ class Memoryless(NamedTuple):
       output_weight: (4, m).
       output_bias: (4,).
       observation_limit: (22,), not learned.
+      integral_reach: (), not learned.
     """
 
     first_weight: jax.Array
@@ -72,19 +75,20 @@ class Memoryless(NamedTuple):
     output_weight: jax.Array
     output_bias: jax.Array
     observation_limit: jax.Array
+    integral_reach: jax.Array
 
-    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `student.step`."""
+    def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `student.Policy`."""
         x = jax.nn.relu(self.first_weight @ observation + self.first_bias[:, None])
         x = jnp.tanh(self.second_weight @ x + self.second_bias[:, None])
-        return self.output_weight @ x + self.output_bias[:, None], hidden_state
+        return self.output_weight @ x + self.output_bias[:, None], units
 
 
 def draw(cell: str, size: int, seed: int) -> Policy:
     """Draws an untrained policy.
 
     Args:
-      cell: `gru`, `liquid` or `none`.
+      cell: `gru`, `bare` (a GRU whose policy has no integral), `liquid` or `none`.
       size: of its hidden layers.
       seed: of the weights.
     Raises:
@@ -92,8 +96,9 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     """
     if size < 1:
         raise ConfigError(f"cell {cell} of size {size}: expected at least 1")
-    if cell == "gru":
-        return Student(nnx.Rngs(seed), size).weights()
+    if cell in ("gru", "bare"):
+        weights = Student(nnx.Rngs(seed), size).weights()
+        return weights if cell == "gru" else weights._replace(integral_reach=jnp.float32(0.0))
     glorot = nnx.initializers.glorot_uniform()
     small = nnx.initializers.variance_scaling(0.01, "fan_avg", "uniform")
     k = jax.random.split(jax.random.key(seed), 3)
@@ -109,9 +114,18 @@ def draw(cell: str, size: int, seed: int) -> Policy:
             output,
             still,
             observation_limits(),
+            jnp.float32(INTEGRAL_REACH_M),
         )
     if cell == "none":
         return Memoryless(
-            first, zero, glorot(k[1], (size, size)), zero, jnp.zeros(1), output, still, observation_limits()
+            first,
+            zero,
+            glorot(k[1], (size, size)),
+            zero,
+            jnp.zeros(1),
+            output,
+            still,
+            observation_limits(),
+            jnp.float32(INTEGRAL_REACH_M),
         )
     raise ConfigError(f"cell {cell}: expected {', '.join(CELLS)}")

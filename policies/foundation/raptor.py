@@ -39,4 +39,5 @@ def raptor_weights() -> Weights:
         output_weight=array(last.weights),
         output_bias=array(last.biases).reshape(-1),
         observation_limit=jnp.asarray(UNLIMITED),
+        integral_reach=jnp.float32(0.0),
     )

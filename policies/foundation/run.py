@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.errors import ConfigError
@@ -63,6 +64,7 @@ def run(
         weights, progress = distil(
             plan.distil, plan.teachers, teachers, verdict.fit, seed, output, report, progress, restart
         )
+        weights = weights._replace(integral_reach=jnp.float32(student.INTEGRAL_REACH_M))
         begin = train.Start(weights, progress, distil_identity(plan.distil, plan.teachers, seed))
     if plan.direct:
         recipe = plan.direct

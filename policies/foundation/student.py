@@ -1,5 +1,8 @@
 """The recurrent student: Dense(22→16, ReLU), GRU(16), Dense(16→4); 2,084 parameters.
 
+Three more units of the GRU have fixed weights: they integrate the position error, and what they hold is added to the
+position error that the first layer sees, so that no learned unit has to. RAPTOR's weights fly without.
+
 The cell is written out because `flax.nnx.GRUCell` has no hidden bias and so is another network. Layout is
 `(feature, vehicle)`, weights multiply from the left.
 
@@ -14,12 +17,25 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from haltere.policies.contract import ACTION_SIZE, HIDDEN_SIZE, OBSERVATION_SIZE, UNLIMITED
+from haltere.policies.contract import (
+    ACTION_SIZE,
+    INTEGRAL_FREE_M,
+    INTEGRAL_KEEP,
+    INTEGRAL_NEAR_M,
+    INTEGRAL_SIZE,
+    INTEGRAL_SLOPE_1_M,
+    OBSERVATION_SIZE,
+    UNITS,
+    UNLIMITED,
+)
 
 PARAMETERS = 2084
 REACH_M = 0.9
 """A setpoint that is farther away on an axis is seen as if at this distance: what is seen of it must leave the network
 room to see how the vehicle turns. On 2,048 random vehicles that start up to 2.4 m away it saves two of three losses."""
+
+INTEGRAL_REACH_M = 0.2
+"""The largest position error that the integral adds to what is seen."""
 
 
 class Weights(NamedTuple):
@@ -36,6 +52,7 @@ class Weights(NamedTuple):
       output_weight: (4, 16).
       output_bias: (4,).
       observation_limit: (22,) what is beyond it is seen as if at it; not learned.
+      integral_reach: () m, what a full integral adds to the position error that is seen; not learned.
     """
 
     input_weight: jax.Array
@@ -48,20 +65,21 @@ class Weights(NamedTuple):
     output_weight: jax.Array
     output_bias: jax.Array
     observation_limit: jax.Array
+    integral_reach: jax.Array
 
-    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `step`; the observation is within its limits."""
-        return self.recur(jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None]), hidden_state)
+    def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """See `Policy`."""
+        return self.recur(jax.nn.relu(self.input_weight @ observation + self.input_bias[:, None]), units)
 
-    def recur(self, x: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def recur(self, x: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What `decide` does behind the first layer, of whose outputs x (16, V) are."""
-        n = hidden_state.shape[0]
+        n = units.shape[0]
         from_input = self.gru_input_weight @ x + self.gru_input_bias[:, None]
-        from_hidden = self.gru_hidden_weight @ hidden_state + self.gru_hidden_bias[:, None]
+        from_hidden = self.gru_hidden_weight @ units + self.gru_hidden_bias[:, None]
         gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])
         reset, keep = gates[:n], gates[n:]
         candidate = jnp.tanh(from_input[2 * n :] + reset * from_hidden[2 * n :])
-        after = keep * hidden_state + (1 - keep) * candidate
+        after = keep * units + (1 - keep) * candidate
         return self.output_weight @ after + self.output_bias[:, None], after
 
 
@@ -71,6 +89,7 @@ class Policy(Protocol):
     Attributes:
       initial_hidden_state: (n,).
       observation_limit: (22,), not learned.
+      integral_reach: () m, not learned; 0 flies without.
     """
 
     @property
@@ -81,8 +100,12 @@ class Policy(Protocol):
     def observation_limit(self) -> jax.Array:
         """(22,)."""
 
-    def decide(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """See `step`; the observation is within its limits."""
+    @property
+    def integral_reach(self) -> jax.Array:
+        """()."""
+
+    def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Action (4, V) and next units (n, V); the observation (22, V) is within its limits, its integral added."""
 
 
 def observation_limits() -> jax.Array:
@@ -93,7 +116,7 @@ def observation_limits() -> jax.Array:
 class Student(nnx.Module):
     """The student as a Flax module: it owns the parameters and their initialisation."""
 
-    def __init__(self, rngs: nnx.Rngs, hidden: int = HIDDEN_SIZE) -> None:
+    def __init__(self, rngs: nnx.Rngs, hidden: int = UNITS) -> None:
         glorot, orthogonal = nnx.initializers.glorot_uniform(), nnx.initializers.orthogonal()
         small = nnx.initializers.variance_scaling(0.01, "fan_avg", "uniform")
         self.input_weight = nnx.Param(glorot(rngs.params(), (hidden, OBSERVATION_SIZE)))
@@ -106,9 +129,10 @@ class Student(nnx.Module):
         self.output_weight = nnx.Param(small(rngs.params(), (ACTION_SIZE, hidden)))
         self.output_bias = nnx.Param(jnp.zeros(ACTION_SIZE))
         self.observation_limit = nnx.Variable(observation_limits())
+        self.integral_reach = nnx.Variable(jnp.float32(INTEGRAL_REACH_M))
 
     def weights(self) -> Weights:
-        """The parameters, and the limits, as a plain pytree, for pure functions."""
+        """The parameters, and what is not learned, as a plain pytree, for pure functions."""
         return Weights(**{name: getattr(self, name)[...] for name in Weights._fields})
 
     def __call__(self, observation: jax.Array, hidden_state: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -122,19 +146,33 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
     Args:
       weights: the policy's weights.
       observation: (22, V), SI units, layout of `contract.OBSERVATION_SPEC`.
-      hidden_state: (n, V), n = 16.
+      hidden_state: (n + 3, V), n = 16: the units, and the integral.
     Returns:
-      Action (4, V), not clipped, and the next hidden state (n, V).
+      Action (4, V), not clipped, and the next hidden state (n + 3, V).
     """
     limit = jax.lax.stop_gradient(weights.observation_limit)[:, None]
-    return weights.decide(jnp.clip(observation, -limit, limit), hidden_state)
+    reach = jax.lax.stop_gradient(weights.integral_reach)
+    seen = jnp.clip(observation, -limit, limit)
+    error, integral = seen[:3], hidden_state[-INTEGRAL_SIZE:]
+    shifted = jnp.concatenate([error + reach * integral, seen[3:]])
+    action, units = weights.decide(shifted, hidden_state[:-INTEGRAL_SIZE])
+    return action, jnp.concatenate([units, integrate(error, integral)])
+
+
+def integrate(error: jax.Array, integral: jax.Array) -> jax.Array:
+    """The next integral (3, V), in [-1, 1], of a position error (3, V) in m; see `contract.INTEGRAL_PERIODS`."""
+    excess = jax.nn.relu(jnp.abs(error) - INTEGRAL_FREE_M).sum(0)
+    moved = jax.nn.sigmoid(-INTEGRAL_KEEP - INTEGRAL_SLOPE_1_M * excess)
+    return integral + moved * (jnp.tanh(error / INTEGRAL_NEAR_M) - integral)
 
 
 def fresh(weights: Policy, vehicles: int) -> jax.Array:
-    """Hidden states (n, V) of a policy that has just been switched on."""
-    return jnp.tile(weights.initial_hidden_state[:, None], vehicles)
+    """Hidden states (n + 3, V) of a policy that has just been switched on: nothing is integrated yet."""
+    begin = jnp.concatenate([weights.initial_hidden_state, jnp.zeros(INTEGRAL_SIZE)])
+    return jnp.tile(begin[:, None], vehicles)
 
 
 def parameter_count(weights: Policy) -> int:
     """Number of trainable numbers."""
-    return sum(int(leaf.size) for leaf in jax.tree.leaves(weights)) - int(weights.observation_limit.size)
+    fixed = weights.observation_limit.size + weights.integral_reach.size
+    return sum(int(leaf.size) for leaf in jax.tree.leaves(weights)) - int(fixed)

@@ -195,7 +195,7 @@ def train(
     def draw(
         key: jax.Array, flown: Population, acceleration_m_s2: float, again: tuple[jax.Array, Fleet] | None = None
     ) -> Fleet:
-        hidden = weights.initial_hidden_state.size
+        hidden = student.fresh(weights, 1).shape[0]
         return launch(key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden, again)
 
     first = recipe.stages[0]
