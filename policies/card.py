@@ -71,10 +71,10 @@ class Golden:
             golden = cls(**arrays)
         except (ValueError, TypeError, KeyError) as error:
             raise PolicyFileError(f"golden vectors are not readable ({error}): export the policy again") from error
-        steps = golden.action.shape[0]
+        steps, hidden = golden.action.shape[0], contract.HIDDEN_SIZE
         shapes = (golden.observation.shape, golden.hidden_state.shape, golden.action.shape)
-        if steps < 32 or shapes != ((steps, 22), (steps + 1, 16), (steps, 4)):
-            raise PolicyFileError(f"golden vectors have shapes {shapes}: expected at least 32 steps of 22, 16, 4")
+        if steps < 32 or shapes != ((steps, 22), (steps + 1, hidden), (steps, 4)):
+            raise PolicyFileError(f"golden vectors have shapes {shapes}: expected at least 32 steps of 22, {hidden}, 4")
         return golden
 
 
@@ -85,7 +85,7 @@ class Card:
     Attributes:
       name: short name.
       kind: what it flies.
-      initial_hidden_state: (16,).
+      initial_hidden_state: (19,).
       provenance: recipe, seed, commit, cost of training, date.
       scores: what it was shipped with, by name; units in the name.
     """

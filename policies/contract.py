@@ -41,8 +41,8 @@ INTEGRAL_HELD = 20.0
 """Argument at which the logistic function is 0 or 1, and tanh 1, in single precision."""
 INTEGRAL_KEEP = math.log(INTEGRAL_PERIODS - 1)
 INTEGRAL_SLOPE_1_M = (INTEGRAL_HELD - INTEGRAL_KEEP) / (INTEGRAL_HOLD_M - INTEGRAL_FREE_M)
-"""An integral is a unit of the same GRU with fixed weights: it keeps the share logistic(keep + slope x excess) of itself,
-where the excess is the sum over the axes of what the error has beyond `INTEGRAL_FREE_M`."""
+"""An integral is a unit of the same GRU with fixed weights: it keeps the share logistic(keep + slope x excess) of
+itself, where the excess is the sum over the axes of what the error has beyond `INTEGRAL_FREE_M`."""
 
 MOTOR_ORDER = ("front-right", "back-right", "back-left", "front-left")
 

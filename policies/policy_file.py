@@ -16,7 +16,19 @@ import numpy.typing as npt
 
 from haltere.policies import card as cards
 from haltere.policies.card import Card, Golden
-from haltere.policies.contract import ACTION_SIZE, CONTRACT, HIDDEN_SIZE, OBSERVATION_SIZE, FloatArray
+from haltere.policies.contract import (
+    ACTION_SIZE,
+    CONTRACT,
+    HIDDEN_SIZE,
+    INTEGRAL_FREE_M,
+    INTEGRAL_KEEP,
+    INTEGRAL_NEAR_M,
+    INTEGRAL_SIZE,
+    INTEGRAL_SLOPE_1_M,
+    OBSERVATION_SIZE,
+    UNITS,
+    FloatArray,
+)
 from haltere.policies.errors import PolicyFileError
 
 BACKENDS = ("onnxruntime", "c", "numpy")
@@ -85,7 +97,7 @@ class OnnxPolicy:
 
     @property
     def hidden_state(self) -> FloatArray:
-        """(16,) present hidden state."""
+        """(19,) present hidden state."""
         row: FloatArray = self._hidden[self._now][0, 0, :HIDDEN_SIZE]
         return row
 
@@ -138,8 +150,11 @@ class NumpyPolicy:
 
     def step(self, observation: FloatArray, advance: bool = True) -> FloatArray:
         """See `contract.Policy.step`."""
-        w, h, n = self._w, self.hidden_state, HIDDEN_SIZE
-        seen = np.clip(observation, -w["observation_limit"], w["observation_limit"])
+        w, n = self._w, UNITS
+        h, integral = np.split(self.hidden_state, [n])
+        seen = np.clip(observation.astype(h.dtype), -w["observation_limit"], w["observation_limit"])
+        error = seen[:INTEGRAL_SIZE].copy()
+        seen[:INTEGRAL_SIZE] += w["integral_reach"] * integral
         x = np.maximum(w["input_weight"] @ seen + w["input_bias"], np.float32(0))
         from_input = w["gru_input_weight"] @ x + w["gru_input_bias"]
         from_hidden = w["gru_hidden_weight"] @ h + w["gru_hidden_bias"]
@@ -147,7 +162,10 @@ class NumpyPolicy:
         candidate = np.tanh(from_input[2 * n :] + gates[:n] * from_hidden[2 * n :])
         after = gates[n:] * h + (1 - gates[n:]) * candidate
         if advance:
-            self.hidden_state = after
+            excess = np.maximum(np.abs(error) - INTEGRAL_FREE_M, 0).sum()
+            moved = 1 / (1 + np.exp(INTEGRAL_KEEP + INTEGRAL_SLOPE_1_M * excess))
+            integral = integral + moved * (np.tanh(error / INTEGRAL_NEAR_M) - integral)
+            self.hidden_state = np.concatenate([after, integral]).astype(h.dtype)
         action: FloatArray = w["output_weight"] @ after + w["output_bias"]
         return action
 

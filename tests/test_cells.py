@@ -16,28 +16,33 @@ from haltere.tools.bench.directions import DirectionsBench
 
 
 @pytest.mark.parametrize(
-    ("cell", "size", "parameters"), [("gru", 16, 2084), ("gru", 4, 236), ("liquid", 16, 2036), ("none", 33, 2018)]
+    ("cell", "size", "parameters"),
+    [("gru", 16, 2084), ("gru", 4, 236), ("bare", 16, 2084), ("liquid", 16, 2036), ("none", 33, 2018)],
 )
 def test_step_of_any_cell(cell: str, size: int, parameters: int) -> None:
     weights = draw(cell, size, 0)
     assert student.parameter_count(weights) == parameters
-    hidden = jnp.tile(weights.initial_hidden_state[:, None], 5)
+    hidden = student.fresh(weights, 5)
     observation = jax.random.normal(jax.random.key(0), (22, 5))
     action, after = student.step(weights, observation, hidden)
     assert (action.shape, after.shape) == ((4, 5), hidden.shape)
     alone = student.step(weights, observation[:, 2:3], hidden[:, 2:3])
     np.testing.assert_allclose(alone[0], action[:, 2:3], atol=1e-6)
-    remembers = not np.allclose(student.step(weights, observation, after)[0], action, atol=1e-9)
+    units = hidden.at[:-3].set(after[:-3])
+    remembers = not np.allclose(student.step(weights, observation, units)[0], action, atol=1e-9)
     assert remembers == (cell != "none")
+    integrated = hidden.at[-3:].set(1.0)
+    integrates = not np.allclose(student.step(weights, observation, integrated)[0], action, atol=1e-9)
+    assert integrates == (cell != "bare")
 
 
 def test_liquid_state_lies_between_its_two_heads() -> None:
     weights = draw("liquid", 3, 1)
     bias = jnp.concatenate([jnp.full(3, 0.2), jnp.full(3, 0.9), jnp.array([-50.0, 0.0, 50.0])])
     weights = weights._replace(head_weight=weights.head_weight * 0, head_bias=bias)
-    _, after = student.step(weights, jnp.ones((22, 1)), jnp.zeros((3, 1)))
+    _, after = student.step(weights, jnp.ones((22, 1)), jnp.zeros((6, 1)))
     low, high = np.tanh([0.2, 0.9])
-    np.testing.assert_allclose(after[:, 0], [low, (low + high) / 2, high], atol=1e-6)
+    np.testing.assert_allclose(after[:3, 0], [low, (low + high) / 2, high], atol=1e-6)
 
 
 @pytest.mark.parametrize(("cell", "size"), [("lstm", 16), ("gru", 0)])

@@ -61,7 +61,7 @@ def test_info_shows_a_hybrid_controller(name: str) -> None:
 def test_info_shows_the_card() -> None:
     done = haltere("info")
     assert done.returncode == 0
-    for text in ("haltere.quadrotor/3", "position_error", "front-right", "golden vectors", "seed"):
+    for text in ("haltere.quadrotor/4", "position_error", "front-right", "golden vectors", "seed"):
         assert text in done.stdout
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from haltere.policies.errors import PolicyFileError
 from haltere.policies.export import quadrotor_file
+from haltere.policies.foundation import student
 from haltere.policies.foundation.line import clean_line
 from haltere.policies.foundation.population import load_population
 from haltere.policies.hybrid import quadrotor_flight as flights
@@ -80,7 +81,7 @@ def test_modes_begin_as_they_are_told() -> None:
     hover = modes.at_rest(key, COUNT, POPULATION, policy)
     hover = hover._replace(loop=hover.loop._replace(hidden=hover.loop.hidden + 1))
     begun = jax.jit(lambda: modes.switch(key, MODE, jnp.ones(COUNT), hover, policy))()
-    anew = np.abs(np.asarray(begun.loop.hidden) - np.asarray(policy.initial_hidden_state)[:, None]).max(0) < 1e-6
+    anew = np.abs(np.asarray(begun.loop.hidden) - np.asarray(student.fresh(policy, COUNT))).max(0) < 1e-6
     let_go = np.isin(np.asarray(MODE), (modes.HOVER, modes.RECOVER))
     assert 0 < anew.sum() < let_go.sum()
     assert not anew[~let_go].any()

@@ -30,7 +30,7 @@ def vehicle() -> Quadrotor:
 
 def begin(vehicle: Quadrotor, depth: Depth) -> Loop:
     initial = evaluate.at_rest(vehicle)
-    return start(initial.state, initial.action, jnp.zeros((16, COUNT)), REFERENCE, depth)
+    return start(initial.state, initial.action, student.fresh(WEIGHTS, COUNT), REFERENCE, depth)
 
 
 def fly(vehicle: Quadrotor, line: Line, depth: Depth, noise: jax.Array = QUIET) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def fly(vehicle: Quadrotor, line: Line, depth: Depth, noise: jax.Array = QUIET) 
 def test_a_delayed_action_is_a_stale_observation(vehicle: Quadrotor, late: int) -> None:
     """Against a loop that is written the other way round: it keeps measurements, and answers an old one."""
     initial = evaluate.at_rest(vehicle)
-    state, action, hidden = initial.state, initial.action, jnp.zeros((16, COUNT))
+    state, action, hidden = initial.state, initial.action, student.fresh(WEIGHTS, COUNT)
     seen: list[jax.Array] = []
     positions = []
     for index in range(STEPS):
@@ -72,7 +72,7 @@ def test_each_vehicle_has_its_own_latency(vehicle: Quadrotor) -> None:
 def test_a_later_velocity_is_that_of_before(vehicle: Quadrotor) -> None:
     late = 2
     initial = evaluate.at_rest(vehicle)
-    state, action, hidden = initial.state, initial.action, jnp.zeros((16, COUNT))
+    state, action, hidden = initial.state, initial.action, student.fresh(WEIGHTS, COUNT)
     seen = [measure(state, REFERENCE.at(jnp.zeros(COUNT)))[12:15]] * late
     actions = []
     for index in range(STEPS):

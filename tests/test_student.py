@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from haltere.policies import contract
 from haltere.policies.foundation import student
 from haltere.policies.foundation.raptor import raptor_weights
 from haltere.policies.policy_file import NumpyPolicy
@@ -18,7 +19,7 @@ def test_has_2084_parameters() -> None:
 def test_vehicles_do_not_see_each_other() -> None:
     module = student.Student(nnx.Rngs(1))
     observation = jax.random.normal(jax.random.key(0), (22, 5))
-    hidden = jax.random.normal(jax.random.key(1), (16, 5))
+    hidden = jax.random.normal(jax.random.key(1), (19, 5))
     action, after = module(observation, hidden)
     alone, alone_after = module(observation[:, 2:3], hidden[:, 2:3])
     np.testing.assert_allclose(action[:, 2:3], alone, atol=1e-6)
@@ -32,7 +33,7 @@ def test_raptor_in_our_student_is_raptor() -> None:
     published = Raptor()
     published.reset()
     weights = raptor_weights()
-    hidden = jnp.zeros((16, 3))
+    hidden = student.fresh(weights, 3)
     rng = np.random.default_rng(0)
     for _ in range(100):
         observation = rng.normal(size=(3, 22)).astype(np.float32)
@@ -44,10 +45,40 @@ def test_raptor_in_our_student_is_raptor() -> None:
 def test_numpy_reference_is_the_student() -> None:
     weights = student.Student(nnx.Rngs(2)).weights()
     arrays = {name: np.asarray(value) for name, value in weights._asdict().items()}
-    policy = NumpyPolicy(arrays, arrays.pop("initial_hidden_state"))
-    hidden = jnp.zeros((16, 1))
+    hidden = student.fresh(weights, 1)
+    policy = NumpyPolicy(arrays, np.asarray(hidden)[:, 0])
     rng = np.random.default_rng(0)
     for _ in range(50):
         observation = rng.normal(size=22).astype(np.float32)
+        observation[:3] *= 0.05
         ours, hidden = student.step(weights, jnp.asarray(observation)[:, None], hidden)
         np.testing.assert_allclose(policy.step(observation), ours[:, 0], atol=1e-5)
+        np.testing.assert_allclose(policy.hidden_state, hidden[:, 0], atol=1e-5)
+
+
+def test_a_small_error_is_integrated_and_a_large_one_is_not() -> None:
+    """Of what one axis does: near, it is followed; at `INTEGRAL_HOLD_M`, all axes stand still."""
+    error = jnp.array([[0.01, 0.01, 0.0], [0.0, 0.0, 0.0], [-0.04, 0.11, 0.3]])
+    begin = jnp.full((3, 3), 0.5)
+    after = begin
+    for _ in range(int(contract.INTEGRAL_PERIODS)):
+        after = student.integrate(error, after)
+    wanted = np.tanh(np.asarray(error[:, 0]) / contract.INTEGRAL_NEAR_M)
+    np.testing.assert_allclose(after[:, 0], wanted + (0.5 - wanted) / np.e, atol=1e-3)
+    np.testing.assert_allclose(after[:, 1], begin[:, 1], atol=1e-3)
+    np.testing.assert_array_equal(after[:, 2], begin[:, 2])
+
+
+def test_the_integral_moves_what_is_seen_and_is_not_learned() -> None:
+    weights = student.Student(nnx.Rngs(3)).weights()
+    observation, hidden = jnp.zeros((22, 1)), student.fresh(weights, 1).at[-3:, 0].set(jnp.array([1.0, -0.5, 0.0]))
+    shifted = observation.at[:3, 0].set(student.INTEGRAL_REACH_M * hidden[-3:, 0])
+    action, after = student.step(weights, observation, hidden)
+    alike, _ = student.step(weights, shifted, student.fresh(weights, 1))
+    np.testing.assert_allclose(action, alike, atol=1e-6)
+    slope = jax.grad(lambda one: student.step(one, observation, hidden)[0].sum())(weights)
+    assert slope.integral_reach == 0
+    assert np.abs(slope.output_bias).min() > 0
+    without = weights._replace(integral_reach=jnp.float32(0.0))
+    assert np.abs(student.step(without, observation, hidden)[0] - action).max() > 1e-6
+    assert after.shape == hidden.shape

@@ -76,6 +76,7 @@ def test_what_is_learned_and_what_is_not(tmp_path: Path) -> None:
     weights, _ = train.train(TINY, 0, tmp_path, lambda update, loss, line: None)
     assert np.abs(weights.initial_hidden_state).min() > 0
     np.testing.assert_array_equal(weights.observation_limit, student.observation_limits())
+    assert weights.integral_reach == np.float32(student.INTEGRAL_REACH_M)
 
 
 def command(folder: Path, updates: int, *options: str) -> list[str]:

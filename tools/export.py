@@ -32,9 +32,12 @@ def export(
         from haltere.policies.card import Card
         from haltere.policies.export.onnx_file import write_policy
         from haltere.policies.foundation.raptor import raptor_weights
+        from haltere.policies.foundation.student import fresh
 
-        weights = {name: np.asarray(value) for name, value in raptor_weights()._asdict().items()}
-        initial = tuple(map(float, weights.pop("initial_hidden_state")))
+        published = raptor_weights()
+        weights = {name: np.asarray(value) for name, value in published._asdict().items()}
+        del weights["initial_hidden_state"]
+        initial = tuple(map(float, fresh(published, 1)[:, 0]))
         source = {"source": "PyPI foundation-policy; Eschmann et al. 2025"}
         path = output if output.suffix == ".onnx" else output / "raptor.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from haltere.policies.card import Card
 from haltere.policies.export.onnx_file import write_policy
 from haltere.policies.foundation.plan import Plan
 from haltere.policies.foundation.run import Outcome
+from haltere.policies.foundation.student import fresh
 from haltere.tools import provenance
 
 
@@ -26,13 +27,13 @@ def write_trained(outcome: Outcome, plan: Plan, seed: int, path: Path, begun: Ca
       begun: card of the policy that this training went on from; its time and steps count, too.
     """
     arrays = {name: np.asarray(value) for name, value in outcome.weights._asdict().items()}
-    initial = arrays.pop("initial_hidden_state")
+    del arrays["initial_hidden_state"]
     last = outcome.progress[-1]
     before = {} if begun is None else begun.provenance
     card = Card(
         name="foundation",
         kind="quadrotor, recurrent, any size",
-        initial_hidden_state=tuple(map(float, initial)),
+        initial_hidden_state=tuple(map(float, fresh(outcome.weights, 1)[:, 0])),
         provenance={
             "command": provenance.command(),
             "commit": provenance.commit(),

@@ -16,8 +16,13 @@ from haltere.policies.contract import (
     ACTION_SIZE,
     CONTRACT,
     HIDDEN_SIZE,
+    INTEGRAL_FREE_M,
+    INTEGRAL_KEEP,
+    INTEGRAL_NEAR_M,
+    INTEGRAL_SLOPE_1_M,
     NATIVE_RATE_HZ,
     OBSERVATION_SIZE,
+    UNITS,
     FloatArray,
 )
 from haltere.policies.export.weights import weights_from_onnx
@@ -46,6 +51,7 @@ _HEADER = """\
  * observation: position error (3, m, world), rotation body to world (9, row-major), velocity error
  *   (3, m/s, world), angular velocity (3, rad/s, body), previous action (4).
  * action: normalised motor setpoints, front-right, back-right, back-left, front-left.
+ * hidden state: the learned units, then the integral of the position error on each axis.
  * Native rate {rate} Hz: keep next_hidden_state once a native period.
  */
 #ifndef HALTERE_POLICY_H
@@ -105,35 +111,46 @@ static inline float haltere_policy_tanh(float x)
 void haltere_policy_step(const float *observation, const float *hidden_state, float *action,
                          float *next_hidden_state)
 {
-    float x[HIDDEN], from_input[3 * HIDDEN], from_hidden[3 * HIDDEN];
+    float x[UNITS], from_input[3 * UNITS], from_hidden[3 * UNITS], error[INTEGRAL], excess = 0.0f, moved;
     int i, k;
-    for (i = 0; i < HIDDEN; i++) x[i] = input_bias[i];
+    for (i = 0; i < UNITS; i++) x[i] = input_bias[i];
     for (k = 0; k < OBSERVATION; k++) {
         const float limit = observation_limit[k], value = observation[k];
-        const float seen = value > limit ? limit : (value < -limit ? -limit : value);
-        for (i = 0; i < HIDDEN; i++) x[i] += input_weight[k][i] * seen;
+        float seen = value > limit ? limit : (value < -limit ? -limit : value);
+        if (k < INTEGRAL) {
+            const float beyond = (seen < 0.0f ? -seen : seen) - INTEGRAL_FREE;
+            excess += beyond > 0.0f ? beyond : 0.0f;
+            error[k] = seen;
+            seen += integral_reach[0] * hidden_state[UNITS + k];
+        }
+        for (i = 0; i < UNITS; i++) x[i] += input_weight[k][i] * seen;
     }
-    for (i = 0; i < HIDDEN; i++) x[i] = x[i] > 0.0f ? x[i] : 0.0f;
-    for (i = 0; i < 3 * HIDDEN; i++) {
+    for (i = 0; i < UNITS; i++) x[i] = x[i] > 0.0f ? x[i] : 0.0f;
+    for (i = 0; i < 3 * UNITS; i++) {
         from_input[i] = gru_input_bias[i];
         from_hidden[i] = gru_hidden_bias[i];
     }
-    for (k = 0; k < HIDDEN; k++)
-        for (i = 0; i < 3 * HIDDEN; i++) {
+    for (k = 0; k < UNITS; k++)
+        for (i = 0; i < 3 * UNITS; i++) {
             from_input[i] += gru_input_weight[k][i] * x[k];
             from_hidden[i] += gru_hidden_weight[k][i] * hidden_state[k];
         }
-    for (i = 0; i < 2 * HIDDEN; i++) /* the logistic function, as a tanh of half the sum */
+    for (i = 0; i < 2 * UNITS; i++) /* the logistic function, as a tanh of half the sum */
         from_input[i] = 0.5f + 0.5f * haltere_policy_tanh(0.5f * (from_input[i] + from_hidden[i]));
-    for (i = 0; i < HIDDEN; i++) {
-        const float keep = from_input[HIDDEN + i];
+    for (i = 0; i < UNITS; i++) {
+        const float keep = from_input[UNITS + i];
         const float candidate =
-            haltere_policy_tanh(from_input[2 * HIDDEN + i] + from_input[i] * from_hidden[2 * HIDDEN + i]);
+            haltere_policy_tanh(from_input[2 * UNITS + i] + from_input[i] * from_hidden[2 * UNITS + i]);
         next_hidden_state[i] = keep * hidden_state[i] + (1.0f - keep) * candidate;
+    }
+    moved = 0.5f - 0.5f * haltere_policy_tanh(0.5f * (INTEGRAL_KEEP + INTEGRAL_SLOPE * excess));
+    for (i = 0; i < INTEGRAL; i++) {
+        const float now = hidden_state[UNITS + i];
+        next_hidden_state[UNITS + i] = now + moved * (haltere_policy_tanh(error[i] * INTEGRAL_NEARNESS) - now);
     }
     for (i = 0; i < ACTION; i++) {
         float sum = output_bias[i];
-        for (k = 0; k < HIDDEN; k++) sum += output_weight[i][k] * next_hidden_state[k];
+        for (k = 0; k < UNITS; k++) sum += output_weight[i][k] * next_hidden_state[k];
         action[i] = sum;
     }
 }
@@ -233,9 +250,22 @@ def write_c(file: PolicyFile, folder: Path) -> tuple[Path, Path]:
         f"/* {file.card.name}, contract {CONTRACT}. Made by `haltere export`; do not edit. */\n",
         f'#include "{NAME}.h"\n\n',
         "#define OBSERVATION HALTERE_POLICY_OBSERVATION_SIZE\n#define HIDDEN HALTERE_POLICY_HIDDEN_SIZE\n"
-        f"#define ACTION HALTERE_POLICY_ACTION_SIZE\n#define GOLDEN_STEPS {len(file.golden.action)}\n\n",
+        f"#define ACTION HALTERE_POLICY_ACTION_SIZE\n#define GOLDEN_STEPS {len(file.golden.action)}\n"
+        f"#define UNITS {UNITS} /* learned; the others are the integral of the position error, in [-1, 1] */\n"
+        "#define INTEGRAL (HIDDEN - UNITS)\n",
+        *(
+            f"#define {name} {_literal(np.float32(value))}{unit}\n"
+            for name, value, unit in (
+                ("INTEGRAL_FREE", INTEGRAL_FREE_M, " /* m */"),
+                ("INTEGRAL_KEEP", INTEGRAL_KEEP, ""),
+                ("INTEGRAL_SLOPE", INTEGRAL_SLOPE_1_M, " /* 1/m */"),
+                ("INTEGRAL_NEARNESS", 1 / INTEGRAL_NEAR_M, " /* 1/m */"),
+            )
+        ),
+        "\n",
         _array("haltere_policy_initial_hidden_state", file.golden.hidden_state[0], public=True),
         _array("observation_limit", weights["observation_limit"]),
+        _array("integral_reach", weights["integral_reach"].reshape(1)),
         _array("input_weight", weights["input_weight"].T),
         _array("input_bias", weights["input_bias"]),
         _array("gru_input_weight", weights["gru_input_weight"].T),

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from haltere.policies.contract import HIDDEN_SIZE, UNLIMITED, FloatArray
+from haltere.policies.contract import (
+    ACTION_SIZE,
+    HIDDEN_SIZE,
+    INTEGRAL_FREE_M,
+    INTEGRAL_HELD,
+    INTEGRAL_KEEP,
+    INTEGRAL_NEAR_M,
+    INTEGRAL_SIZE,
+    INTEGRAL_SLOPE_1_M,
+    OBSERVATION_SIZE,
+    UNITS,
+    FloatArray,
+)
 from haltere.policies.errors import PolicyFileError
 
-_SATURATED = 20.0
-"""Argument at which the logistic function is 0 or 1, and tanh 1, in single precision."""
+_STATE = HIDDEN_SIZE + 1
+"""Of the graph's hidden state: the units, the integral, and the constant."""
+_FEATURES = UNITS + 4 * INTEGRAL_SIZE + 1
+"""Of the GRU's input: the learned features; how far each axis is off, to either side; how far beyond
+`INTEGRAL_FREE_M`; and the constant."""
+_OFF, _BEYOND = slice(UNITS, UNITS + 2 * INTEGRAL_SIZE), slice(UNITS + 2 * INTEGRAL_SIZE, UNITS + 4 * INTEGRAL_SIZE)
 
 
 def _gates(stacked: FloatArray) -> FloatArray:
@@ -18,30 +34,50 @@ def _gates(stacked: FloatArray) -> FloatArray:
 
 
 def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
-    """Lays the weights out for the graph, whose features and hidden state end in a constant 1.
+    """Lays the weights out for the graph, whose hidden state and features end in a constant 1.
+
+    Biases are what the constants are multiplied by; the constant's own gates write a new 1 at each step, and those of
+    the integral are fixed, too.
 
     Args:
       weights: by the names of `student.Weights`.
     Returns:
-      By the names of the graph: observation_limit and observation_floor (22,), its negative; input_weight (17, 22),
-      input_bias (17,), gru_input_weight and gru_hidden_weight (1, 51, 17), output_weight (17, 4). Biases are the
-      columns (of the output, the row) of the constants; the constant's own gates write a new 1 at each step.
+      By the names of the graph: observation_limit and observation_floor (22,), its negative; input_weight (22, 29) and
+      hidden_to_input (20, 29), gru_input_weight (1, 60, 29), gru_hidden_weight (1, 60, 20), output_weight (20, 4).
     """
+    sides = np.concatenate([np.eye(INTEGRAL_SIZE), -np.eye(INTEGRAL_SIZE)], 1)
+    input_weight = np.zeros((OBSERVATION_SIZE, _FEATURES), np.float32)
+    input_weight[:, :UNITS] = weights["input_weight"].T
+    input_weight[:INTEGRAL_SIZE, _OFF] = input_weight[:INTEGRAL_SIZE, _BEYOND] = sides
 
-    def gru(weight: str, bias: str, saturated: float) -> FloatArray:
-        rows = np.column_stack([_gates(weights[weight]), _gates(weights[bias])]).reshape(3, HIDDEN_SIZE, -1)
-        own = np.zeros((3, 1, HIDDEN_SIZE + 1), np.float32)
-        own[:, 0, -1] = [-saturated, 0.0, saturated]
-        return np.concatenate([rows, own], 1).reshape(1, -1, HIDDEN_SIZE + 1)
+    hidden_to_input = np.zeros((_STATE, _FEATURES), np.float32)
+    hidden_to_input[UNITS:-1, :UNITS] = weights["integral_reach"] * input_weight[:INTEGRAL_SIZE, :UNITS]
+    hidden_to_input[-1, :UNITS] = weights["input_bias"]
+    hidden_to_input[-1, _BEYOND] = -INTEGRAL_FREE_M
+    hidden_to_input[-1, -1] = 1.0
 
+    # By gate (update, reset, hidden), state, feature.
+    gru_input_weight = np.zeros((3, _STATE, _FEATURES), np.float32)
+    gru_hidden_weight = np.zeros((3, _STATE, _STATE), np.float32)
+    for gates, name in ((gru_input_weight, "gru_input"), (gru_hidden_weight, "gru_hidden")):
+        gates[:, :UNITS, :UNITS] = _gates(weights[f"{name}_weight"]).reshape(3, UNITS, UNITS)
+        gates[:, :UNITS, -1] = _gates(weights[f"{name}_bias"]).reshape(3, UNITS)
+    gru_input_weight[0, UNITS:-1, -1] = INTEGRAL_KEEP
+    gru_input_weight[0, UNITS:-1, _BEYOND] = INTEGRAL_SLOPE_1_M
+    gru_input_weight[2, UNITS:-1, _OFF] = sides / INTEGRAL_NEAR_M
+    gru_input_weight[:, -1, -1] = [-INTEGRAL_HELD, 0.0, INTEGRAL_HELD]
+
+    output_weight = np.zeros((_STATE, ACTION_SIZE), np.float32)
+    output_weight[:UNITS] = weights["output_weight"].T
+    output_weight[-1] = weights["output_bias"]
     return {
         "observation_limit": np.asarray(weights["observation_limit"]),
         "observation_floor": -np.asarray(weights["observation_limit"]),
-        "input_weight": np.pad(weights["input_weight"], [(0, 1), (0, 0)]),
-        "input_bias": np.append(weights["input_bias"], np.float32(1.0)),
-        "gru_input_weight": gru("gru_input_weight", "gru_input_bias", _SATURATED),
-        "gru_hidden_weight": gru("gru_hidden_weight", "gru_hidden_bias", 0.0),
-        "output_weight": np.column_stack([weights["output_weight"], weights["output_bias"]]).T,
+        "input_weight": input_weight,
+        "hidden_to_input": hidden_to_input,
+        "gru_input_weight": gru_input_weight.reshape(1, -1, _FEATURES),
+        "gru_hidden_weight": gru_hidden_weight.reshape(1, -1, _STATE),
+        "output_weight": output_weight,
     }
 
 
@@ -51,8 +87,7 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
     Args:
       content: bytes of the file.
     Returns:
-      Arrays by the names of `student.Weights`, without the initial hidden state. A graph that limits no
-      observation has limits that are never met.
+      Arrays by the names of `student.Weights`, without the initial hidden state.
     Raises:
       PolicyFileError: `onnx` is not installed, or the graph is another one.
     """
@@ -64,21 +99,29 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
     graph = onnx.load_from_string(content).graph
     arrays = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
     try:
-        input_weight = arrays["gru_input_weight"].reshape(3, HIDDEN_SIZE + 1, -1)[:, :-1].reshape(3 * HIDDEN_SIZE, -1)
-        hidden_weight = arrays["gru_hidden_weight"].reshape(3, HIDDEN_SIZE + 1, -1)[:, :-1].reshape(3 * HIDDEN_SIZE, -1)
+        gru_input_weight = arrays["gru_input_weight"].reshape(3, _STATE, _FEATURES)[:, :UNITS]
+        gru_hidden_weight = arrays["gru_hidden_weight"].reshape(3, _STATE, _STATE)[:, :UNITS]
         weights = {
-            "input_weight": arrays["input_weight"][:-1],
-            "input_bias": arrays["input_bias"][:-1],
-            "gru_input_weight": _gates(input_weight[:, :-1]),
-            "gru_input_bias": _gates(input_weight[:, -1]),
-            "gru_hidden_weight": _gates(hidden_weight[:, :-1]),
-            "gru_hidden_bias": _gates(hidden_weight[:, -1]),
-            "output_weight": arrays["output_weight"][:-1].T,
+            "input_weight": arrays["input_weight"][:, :UNITS].T,
+            "input_bias": arrays["hidden_to_input"][-1, :UNITS],
+            "gru_input_weight": _gates(gru_input_weight[..., :UNITS].reshape(-1, UNITS)),
+            "gru_input_bias": _gates(gru_input_weight[..., -1].reshape(-1)),
+            "gru_hidden_weight": _gates(gru_hidden_weight[..., :UNITS].reshape(-1, UNITS)),
+            "gru_hidden_bias": _gates(gru_hidden_weight[..., -1].reshape(-1)),
+            "output_weight": arrays["output_weight"][:UNITS].T,
             "output_bias": arrays["output_weight"][-1],
-            "observation_limit": arrays.get("observation_limit", UNLIMITED),
+            "observation_limit": arrays["observation_limit"],
+            "integral_reach": _reach(arrays["input_weight"], arrays["hidden_to_input"]),
         }
     except (KeyError, IndexError, ValueError) as error:
         raise PolicyFileError(f"the graph is not a recurrent student's: {error}") from error
-    if any(name in arrays and not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
+    if any(not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
         raise PolicyFileError("the constants of the graph were changed: copy or export the file again")
     return weights
+
+
+def _reach(input_weight: FloatArray, hidden_to_input: FloatArray) -> FloatArray:
+    """What the integral is multiplied by before the learned features see it, out of products with their weights."""
+    factor = input_weight[:INTEGRAL_SIZE, :UNITS].astype(np.float64)
+    product = hidden_to_input[UNITS:-1, :UNITS].astype(np.float64)
+    return np.asarray(np.median(product[factor != 0] / factor[factor != 0]), np.float32)

@@ -45,6 +45,7 @@ class Stage:
         `redraw` share: those that are hard to fly fly more often.
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       redraw: share of vehicles drawn anew per update; 0: the recipe's.
+      integral: the policy's integral takes part.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
         after 400 updates). With a long horizon the gradient is too noisy for rates above 1e-3; there `adam`, or `muon`
@@ -68,6 +69,7 @@ class Stage:
     averaging: float = 0.0
     gradient_limit: float = 0.0
     redraw: float = 0.0
+    integral: bool = True
     optimiser: str = "adam"
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -64,7 +64,6 @@ def run(
         weights, progress = distil(
             plan.distil, plan.teachers, teachers, verdict.fit, seed, output, report, progress, restart
         )
-        weights = weights._replace(integral_reach=jnp.float32(student.INTEGRAL_REACH_M))
         begin = train.Start(weights, progress, distil_identity(plan.distil, plan.teachers, seed))
     if plan.direct:
         recipe = plan.direct
@@ -72,5 +71,9 @@ def run(
         def tell(update: int, loss: float, line: Progress | None) -> None:
             report(recipe.stage_at(update - 1).name, update, recipe.updates, loss, line)
 
+        if begin is not None:  # teachers' students have none, nor have others' policies
+            reach = jnp.float32(student.INTEGRAL_REACH_M)
+            begun: Any = begin.weights
+            begin = begin._replace(weights=begun._replace(integral_reach=reach))
         weights, progress = train.train(recipe, seed, output, tell, restart, begin)
     return Outcome(weights, progress, fit)

@@ -227,7 +227,9 @@ def train(
             continue
         if done == first_update:
             optimiser = place(make_optimiser(recipe.clip_norm, stage).init(weights), mesh, EVERYWHERE)
-            training = training._replace(optimiser=optimiser, average=training.weights)
+            reach = place(weights.integral_reach * stage.integral, mesh, EVERYWHERE)
+            begun = training.weights._replace(integral_reach=reach)
+            training = training._replace(optimiser=optimiser, weights=begun, average=begun)
         flown = load_population(stage.population) if stage.population else population
         drawn = partial(draw, flown=flown, acceleration_m_s2=stage.acceleration_m_s2)
         update = make_update(recipe, stage, flown, seed, mesh, drawn)

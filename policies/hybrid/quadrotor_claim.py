@@ -1,7 +1,7 @@
 """What is proved of the foundation policy in closed loop with a given quadrotor: errors contract in a ball.
 
-All of the loop is in it: position, attitude, velocity and rates, four rotors, and the policy's sixteen hidden numbers,
-32 in all; the previous action is a function of the hidden state. The plant is the one that the policy is trained on,
+All of the loop is in it: position, attitude, velocity and rates, four rotors, and the policy's nineteen hidden numbers,
+35 in all; the previous action is a function of the hidden state. The plant is the one that the policy is trained on,
 sampled as there, in real numbers. A rotor speeds up with one time constant and slows down with another: each of their
 combinations is a case, and the same norm shall do for all of them.
 """
@@ -15,14 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haltere.policies.contract import NATIVE_PERIOD_S
+from haltere.policies.contract import INTEGRAL_FREE_M, INTEGRAL_NEAR_M, INTEGRAL_PERIODS, NATIVE_PERIOD_S, UNITS
 from haltere.policies.foundation.evaluate import at_rest
-from haltere.policies.foundation.student import Weights
+from haltere.policies.foundation.student import Weights, fresh
 from haltere.policies.hybrid.curvature import Piece
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, body_rates, rotation, runge_kutta
 
-STATES = 32
-UNITS = (*("m",) * 3, *("1",) * 3, *("m/s",) * 3, *("rad/s",) * 3, *("1",) * 20)
+STATES = 35
 SETTLING = 3000
 """Periods that are flown to find the equilibrium, before Newton's method."""
 
@@ -52,18 +51,23 @@ def _unpacked(state: jax.Array) -> tuple[QuadrotorState, jax.Array]:
 def _features(case: Case, state: jax.Array) -> jax.Array:
     """What the rectifiers see, (16, 1)."""
     policy, (body, hidden) = case.policy, _unpacked(state)
-    previous = policy.output_weight @ hidden + policy.output_bias[:, None]
-    seen = [body.position, rotation(body.quat_wxyz), body.velocity, body.angular_velocity, previous]
+    units, integral = hidden[:UNITS], hidden[UNITS:]
+    previous = policy.output_weight @ units + policy.output_bias[:, None]
+    position = body.position + policy.integral_reach * integral
+    seen = [position, rotation(body.quat_wxyz), body.velocity, body.angular_velocity, previous]
     return policy.input_weight @ jnp.concatenate(seen) + policy.input_bias[:, None]
 
 
 def _decided(case: Case, state: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Action (4, 1), and the next hidden state (16, 1)."""
-    return case.policy.recur(jnp.where(case.open, 1.0, 0.0) * _features(case, state), _unpacked(state)[1])
+    """Action (4, 1), and the next hidden state (19, 1)."""
+    body, hidden = _unpacked(state)
+    action, units = case.policy.recur(jnp.where(case.open, 1.0, 0.0) * _features(case, state), hidden[:UNITS])
+    towards = jnp.tanh(body.position / INTEGRAL_NEAR_M) - hidden[UNITS:]
+    return action, jnp.concatenate([units, hidden[UNITS:] + towards / INTEGRAL_PERIODS])
 
 
 def after(case: Case, state: jax.Array) -> jax.Array:
-    """One period, (32,) -> (32,): position, vector part of the attitude, velocity, rates, rotors, hidden state."""
+    """One period, (35,) -> (35,): position, vector part of the attitude, velocity, rates, rotors, hidden state."""
     body, _ = _unpacked(state)
     action, hidden = _decided(case, state)
     setpoint = (action + 1) / 2
@@ -77,11 +81,11 @@ def after(case: Case, state: jax.Array) -> jax.Array:
 
 
 def guards(case: Case, state: jax.Array) -> jax.Array:
-    """Positive where this is the piece in force: no rectifier turns, and no position, action or rotor is limited."""
+    """Positive where this is the piece in force: no rectifier turns, the integral is free, nothing is limited."""
     action, _ = _decided(case, state)
     turns = jnp.where(case.open, 1.0, -1.0) * _features(case, state)
-    position, rotor, limit = state[:3, None], state[12:16, None], case.policy.observation_limit[:3, None]
-    near = [limit - position, limit + position]
+    position, rotor = state[:3, None], state[12:16, None]
+    near = [INTEGRAL_FREE_M - position, INTEGRAL_FREE_M + position]  # nearer than where what is seen is limited
     return jnp.concatenate([turns, *near, 1 - action, 1 + action, rotor, 1 - rotor])[:, 0]
 
 
@@ -103,7 +107,7 @@ _AFTER = jax.jit(after)
 
 
 def cases_of(policy: Weights, vehicle: Quadrotor, steps: int = 20) -> tuple[list[Case], np.ndarray]:
-    """The cases around the equilibrium of one vehicle, and the equilibrium (32,), by flight and Newton's method.
+    """The cases around the equilibrium of one vehicle, and the equilibrium (35,), by flight and Newton's method.
 
     Args:
       policy: its weights.
@@ -112,7 +116,7 @@ def cases_of(policy: Weights, vehicle: Quadrotor, steps: int = 20) -> tuple[list
     """
     policy, vehicle = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (policy, vehicle))
     rest = at_rest(vehicle).state.rotor[:, 0]
-    state = jnp.concatenate([jnp.zeros(12), rest, policy.initial_hidden_state])
+    state = jnp.concatenate([jnp.zeros(12), rest, fresh(policy, 1)[:, 0]])
     case = Case(policy, vehicle, jnp.full((4, 1), 1 / vehicle.motor_rise[0]), jnp.ones((16, 1), bool))
     state = _settle(case, state)
     for _ in range(steps):
@@ -124,5 +128,5 @@ def cases_of(policy: Weights, vehicle: Quadrotor, steps: int = 20) -> tuple[list
 
 
 def slope_of(case: Case, state: np.ndarray) -> np.ndarray:
-    """The Jacobian (32, 32)."""
+    """The Jacobian (35, 35)."""
     return np.asarray(_SLOPE(case, jnp.asarray(state)))

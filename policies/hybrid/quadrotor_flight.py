@@ -30,7 +30,7 @@ class Flown(NamedTuple):
     """T ticks of V vehicles.
 
     Attributes:
-      seen: (T, 38, V) states at the beginning of each tick.
+      seen: (T, 41, V) states at the beginning of each tick.
       danger: (T, V) that a tick adds to V.
       safe: (T, V) bool; not failed up to the beginning of the tick.
       back: (V,) bool; safe throughout, and back at the end.

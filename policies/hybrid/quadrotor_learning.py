@@ -109,7 +109,7 @@ def begin(recipe: QuadrotorRecipe, key: jax.Array, population: Population, polic
 
 
 def falls(weights: Network, before: jax.Array, after: jax.Array, which: jax.Array) -> jax.Array:
-    """By how much log V rises above what is wanted, between states (38, V) a step apart; at most zero if V falls."""
+    """By how much log V rises above what is wanted, between states (41, V) a step apart; at most zero if V falls."""
     first = lyapunov.log_value(weights, before, which)
     wanted = jnp.maximum(first + jnp.log(KEEP), jnp.log(REST))
     return lyapunov.log_value(weights, after, which) - wanted
@@ -140,7 +140,7 @@ def falsify(
 
 
 class Pairs(NamedTuple):
-    """States a step apart: (38, S), modes (5, S), what V should be at the first (S,), whether it must fall (S,)."""
+    """States a step apart: (41, S), modes (5, S), what V should be at the first (S,), whether it must fall (S,)."""
 
     before: jax.Array
     after: jax.Array

@@ -30,6 +30,6 @@ def one_hot(mode: jax.Array) -> jax.Array:
 
 
 def log_value(weights: Network, seen: jax.Array, which: jax.Array) -> jax.Array:
-    """Logarithm of V, (V,), of states (38, V) in modes (5, V), as of `one_hot`."""
+    """Logarithm of V, (V,), of states (41, V) in modes (5, V), as of `one_hot`."""
     inputs = jnp.concatenate([seen / jnp.asarray(WIDTHS)[:, None], which])
     return jnp.log(FLOOR + modes.size(seen)) + network.apply(weights, inputs)[0]

@@ -24,7 +24,7 @@ from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotatio
 MODES = ("hover", "transit", "recover", "payload", "rotor")
 HOVER, TRANSIT, RECOVER, PAYLOAD, ROTOR = range(len(MODES))
 SEEN = OBSERVATION_SIZE + HIDDEN_SIZE
-"""Numbers of a state: observation (22), hidden state (16)."""
+"""Numbers of a state: observation (22), hidden state (19)."""
 DEPTH = Depth(whole=3)
 ANGLE_RAD = {HOVER: 0.5, RECOVER: jnp.pi / 2}
 """Largest angle, about a random axis, of those modes that begin tilted."""
@@ -139,7 +139,7 @@ def switch(key: jax.Array, mode: jax.Array, reach: jax.Array, flight: Flight, we
 
 
 def size(seen: jax.Array) -> jax.Array:
-    """Square of the error (V,) of states (38, V): distance, speed, tilt and rate, each over its size."""
+    """Square of the error (V,) of states (41, V): distance, speed, tilt and rate, each over its size."""
     tilt = 2 * (1 - seen[11])
     parts = [
         (seen[:3] ** 2).sum(0) / SIZE_M**2,
@@ -152,7 +152,7 @@ def size(seen: jax.Array) -> jax.Array:
 
 
 def see(loop: Loop) -> jax.Array:
-    """The state (38, V): observation, without noise or latency, and hidden state."""
+    """The state (41, V): observation, without noise or latency, and hidden state."""
     state = loop.state
     return jnp.concatenate(
         [
@@ -172,10 +172,10 @@ def settled(loop: Loop) -> jax.Array:
 
 
 def back(seen: jax.Array) -> jax.Array:
-    """Whether states (38, V) have come back: (V,) bool."""
+    """Whether states (41, V) have come back: (V,) bool."""
     return ((seen[:3] ** 2).sum(0) < BACK_M**2) & ((seen[12:15] ** 2).sum(0) < BACK_M_S**2)
 
 
 def danger(seen: jax.Array) -> jax.Array:
-    """What V sums up, (V,) 1/s, of states (38, V)."""
+    """What V sums up, (V,) 1/s, of states (41, V)."""
     return jnp.minimum(jnp.maximum(size(seen) - SETTLED, 0.0), MOST_DANGER)

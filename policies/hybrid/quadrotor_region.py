@@ -31,7 +31,7 @@ class Starts(NamedTuple):
     """What became of S beginnings.
 
     Attributes:
-      seen: (38, S) states at the beginning.
+      seen: (41, S) states at the beginning.
       value: (S,) V there.
       back: (S,) bool; the flight came back.
     """

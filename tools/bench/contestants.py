@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from haltere.policies.contract import UNITS
 from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import evaluate, student
 from haltere.policies.foundation.line import Line
@@ -35,7 +36,7 @@ def load_student(path: Path) -> student.Weights:
     """Reads the student's weights from a policy file."""
     file = read_policy(path)
     arrays = {name: jnp.asarray(value) for name, value in weights_from_onnx(file.content).items()}
-    return student.Weights(**arrays, initial_hidden_state=jnp.array(file.card.initial_hidden_state))
+    return student.Weights(**arrays, initial_hidden_state=jnp.array(file.card.initial_hidden_state[:UNITS]))
 
 
 def percentiles(values: np.ndarray) -> tuple[float, float]:
