@@ -58,7 +58,7 @@ def foundation(
     hosts: Annotated[int, typer.Option(help="With --coordinator: how many hosts.", min=1)] = 1,
     host: Annotated[int, typer.Option(help="With --coordinator: which of them this is, from 0.", min=0)] = 0,
 ) -> None:
-    """Train the foundation policy (direct: 70 minutes on two cores; fine-tune: half an hour; meta-imitation: an hour).
+    """Train the foundation policy (direct: 90 minutes on two cores; fine-tune: half an hour; meta-imitation: 60).
 
     Resumes from the folder's checkpoints after a stop, to the same result. Leaves foundation.onnx, curve.csv,
     curve.png and checkpoints (*.npz) in the folder. The vehicles are shared by all devices (a machine's cores, or its

@@ -1,7 +1,7 @@
 """Writes the quadrotor's Lyapunov function and regions of attraction as one ONNX graph.
 
 `(state, configuration) -> (lyapunov_value, region_level)`, batch of one, float32, opset 17. The state is what the
-foundation policy sees: observation (22) and hidden state (16); the configuration is a one-hot of the modes.
+foundation policy sees: observation (22) and hidden state (19); the configuration is a one-hot of the modes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def write(
     told = {
         **card,
         "name": NAME,
-        "state": "observation (22), as of the policy's contract; hidden state (16) before the step",
+        "state": "observation (22), as of the policy's contract; hidden state (19) before the step",
         "configuration": f"one-hot of {', '.join(modes.MODES)}",
         "levels": dict(zip(modes.MODES, np.exp(np.asarray(learned.log_levels)).round(4).tolist(), strict=True)),
     }

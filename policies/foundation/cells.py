@@ -12,7 +12,7 @@ from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation.student import INTEGRAL_REACH_M, Policy, Student, observation_limits
 
-CELLS = ("gru", "bare", "liquid", "none")
+CELLS = ("gru", "liquid", "none")
 
 
 class Liquid(NamedTuple):
@@ -88,7 +88,7 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     """Draws an untrained policy.
 
     Args:
-      cell: `gru`, `bare` (a GRU whose policy has no integral), `liquid` or `none`.
+      cell: `gru`, `liquid` or `none`.
       size: of its hidden layers.
       seed: of the weights.
     Raises:
@@ -96,9 +96,8 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     """
     if size < 1:
         raise ConfigError(f"cell {cell} of size {size}: expected at least 1")
-    if cell in ("gru", "bare"):
-        weights = Student(nnx.Rngs(seed), size).weights()
-        return weights if cell == "gru" else weights._replace(integral_reach=jnp.float32(0.0))
+    if cell == "gru":
+        return Student(nnx.Rngs(seed), size).weights()
     glorot = nnx.initializers.glorot_uniform()
     small = nnx.initializers.variance_scaling(0.01, "fan_avg", "uniform")
     k = jax.random.split(jax.random.key(seed), 3)

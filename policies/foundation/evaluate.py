@@ -41,7 +41,7 @@ class Trace(NamedTuple):
       vertical_speed: (T, V) m/s, relative to the reference.
       action_step: (T, V) root mean square over the motors of the change of the (clipped) action.
       alive: (V,) the vehicle never left the box.
-      hidden: (T / CHUNK, 16, V) hidden state at the end of each chunk.
+      hidden: (T / CHUNK, 19, V) hidden state at the end of each chunk.
     """
 
     error: np.ndarray
@@ -124,7 +124,7 @@ def figure_eight(vehicles: int, period_s: float, amplitude_m: float = 1.0) -> Re
 
 
 PolicyWith = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-"""(weights, observation (22, V), hidden state (16, V)) -> (action (4, V), next hidden state)."""
+"""(weights, observation (22, V), hidden state (19, V)) -> (action (4, V), next hidden state)."""
 
 DEPTH = Depth(whole=4, velocity=3)
 LOST_M = 20.0

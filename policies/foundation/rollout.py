@@ -18,7 +18,7 @@ from haltere.policies.foundation.line import Depth, Line
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotation, step
 
 PolicyStep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
-"""(observation (22, V), hidden state (16, V)) -> (action (4, V), next hidden state)."""
+"""(observation (22, V), hidden state (19, V)) -> (action (4, V), next hidden state)."""
 
 
 class Reference(NamedTuple):
@@ -65,7 +65,7 @@ class Loop(NamedTuple):
     Attributes:
       state: physical state.
       target: where the vehicle should be.
-      hidden: (16, V) the policy's hidden state.
+      hidden: (19, V) the policy's hidden state.
       action: (4, V) previous action.
       pending: actions (4, V) that have not yet taken effect, newest first.
       velocity: measured velocity errors (3, V) of the periods before, newest first.
@@ -101,7 +101,7 @@ def start(state: QuadrotorState, action: jax.Array, hidden: jax.Array, reference
     Args:
       state: physical state.
       action: (4, V) previous action.
-      hidden: (16, V).
+      hidden: (19, V).
       reference: trajectory.
       depth: largest latencies.
     """
