@@ -15,7 +15,7 @@ from haltere.policies.hybrid.network import Network
 
 HIDDEN = 96
 FLOOR = 0.01
-WIDTHS = (*(1.0,) * 3, *(1.0,) * 9, *(3.0,) * 3, *(5.0,) * 3, *(1.0,) * 20)
+WIDTHS = (*(1.0,) * 3, *(1.0,) * 9, *(3.0,) * 3, *(5.0,) * 3, *(1.0,) * (modes.SEEN - 18))
 """Scale of each number of the state: m, 1, m/s, rad/s, 1."""
 
 
