@@ -21,6 +21,7 @@ from haltere.policies.contract import (
     CONTRACT,
     HIDDEN_SIZE,
     INTEGRAL_FREE_M,
+    INTEGRAL_HELD,
     INTEGRAL_KEEP,
     INTEGRAL_NEAR_M,
     INTEGRAL_SIZE,
@@ -163,7 +164,8 @@ class NumpyPolicy:
         after = gates[n:] * h + (1 - gates[n:]) * candidate
         if advance:
             excess = np.maximum(np.abs(error) - INTEGRAL_FREE_M, 0).sum()
-            moved = 1 / (1 + np.exp(INTEGRAL_KEEP + INTEGRAL_SLOPE_1_M * excess))
+            keep = min(INTEGRAL_KEEP + INTEGRAL_SLOPE_1_M * excess, INTEGRAL_HELD)
+            moved = (w["integral_reach"] > 0) / (1 + np.exp(keep))
             integral = integral + moved * (np.tanh(error / INTEGRAL_NEAR_M) - integral)
             self.hidden_state = np.concatenate([after, integral]).astype(h.dtype)
         action: FloatArray = w["output_weight"] @ after + w["output_bias"]

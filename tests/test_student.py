@@ -80,5 +80,7 @@ def test_the_integral_moves_what_is_seen_and_is_not_learned() -> None:
     assert slope.integral_reach == 0
     assert np.abs(slope.output_bias).min() > 0
     without = weights._replace(integral_reach=jnp.float32(0.0))
-    assert np.abs(student.step(without, observation, hidden)[0] - action).max() > 1e-6
+    action_without, after_without = student.step(without, observation.at[0].set(0.01), hidden)
+    assert np.abs(action_without - action).max() > 1e-6
+    np.testing.assert_array_equal(after_without[-3:], hidden[-3:])
     assert after.shape == hidden.shape

@@ -144,6 +144,7 @@ void haltere_policy_step(const float *observation, const float *hidden_state, fl
         next_hidden_state[i] = keep * hidden_state[i] + (1.0f - keep) * candidate;
     }
     moved = 0.5f - 0.5f * haltere_policy_tanh(0.5f * (INTEGRAL_KEEP + INTEGRAL_SLOPE * excess));
+    if (integral_reach[0] <= 0.0f) moved = 0.0f;
     for (i = 0; i < INTEGRAL; i++) {
         const float now = hidden_state[UNITS + i];
         next_hidden_state[UNITS + i] = now + moved * (haltere_policy_tanh(error[i] * INTEGRAL_NEARNESS) - now);

@@ -62,7 +62,7 @@ def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
     for gates, name in ((gru_input_weight, "gru_input"), (gru_hidden_weight, "gru_hidden")):
         gates[:, :UNITS, :UNITS] = _gates(weights[f"{name}_weight"]).reshape(3, UNITS, UNITS)
         gates[:, :UNITS, -1] = _gates(weights[f"{name}_bias"]).reshape(3, UNITS)
-    gru_input_weight[0, UNITS:-1, -1] = INTEGRAL_KEEP
+    gru_input_weight[0, UNITS:-1, -1] = INTEGRAL_KEEP if weights["integral_reach"] > 0 else INTEGRAL_HELD
     gru_input_weight[0, UNITS:-1, _BEYOND] = INTEGRAL_SLOPE_1_M
     gru_input_weight[2, UNITS:-1, _OFF] = sides / INTEGRAL_NEAR_M
     gru_input_weight[:, -1, -1] = [-INTEGRAL_HELD, 0.0, INTEGRAL_HELD]

@@ -52,7 +52,8 @@ class Weights(NamedTuple):
       output_weight: (4, 16).
       output_bias: (4,).
       observation_limit: (22,) what is beyond it is seen as if at it; not learned.
-      integral_reach: () m, what a full integral adds to the position error that is seen; not learned.
+      integral_reach: () m, what a full integral adds to the position error that is seen; not learned. At 0, there is
+        no integral: it stands still.
     """
 
     input_weight: jax.Array
@@ -156,7 +157,7 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
     error, integral = seen[:3], hidden_state[-INTEGRAL_SIZE:]
     shifted = jnp.concatenate([error + reach * integral, seen[3:]])
     action, units = weights.decide(shifted, hidden_state[:-INTEGRAL_SIZE])
-    return action, jnp.concatenate([units, integrate(error, integral)])
+    return action, jnp.concatenate([units, jnp.where(reach > 0, integrate(error, integral), integral)])
 
 
 def integrate(error: jax.Array, integral: jax.Array) -> jax.Array:

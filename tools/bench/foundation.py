@@ -205,8 +205,6 @@ class FoundationBench:
                 "motor rise time (log)",
                 "mass (log)",
             ):
-                if trace.hidden.shape[1] < 2:
-                    continue  # nothing is remembered
                 hidden = trace.hidden[CHANGE_STEP // evaluate.CHUNK // 2 : CHANGE_STEP // evaluate.CHUNK]
                 value = held_out_r2(hidden[:, :, trace.alive], known[name][trace.alive])
                 if who == OURS and name == "thrust-to-weight":

@@ -48,7 +48,7 @@ def _fly(rows: Rows, contestants: Contestants, vehicle: Quadrotor, key: jax.Arra
             where = f"hover, {10 * late} ms stale"
             rows.add(f"{where}: stable", who, 100 * hover.stable.mean(), "%")
             rows.add(f"{where}: steady error, median", who, 100 * np.median(hover.error_m), "cm")
-            if late == 0 and trace.hidden.shape[1] > 1:
+            if late == 0:
                 target = traits(calm, line)["thrust-to-weight"][trace.alive]
                 r2 = held_out_r2(trace.hidden[len(trace.hidden) // 2 :, :, trace.alive], target)
                 rows.add("probe of the hidden state: thrust-to-weight, R2", who, r2, "1")
