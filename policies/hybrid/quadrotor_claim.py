@@ -23,7 +23,7 @@ from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, body_ra
 
 STATES = 35
 SETTLING = 3000
-"""Periods that are flown to find the equilibrium, before Newton's method."""
+"""Periods that are flown to find the equilibrium, and as many again, whose mean begins Newton's method."""
 
 
 class Case(NamedTuple):
@@ -94,12 +94,14 @@ PIECE = Piece(after, guards)
 
 @jax.jit
 def _settle(case: Case, state: jax.Array) -> jax.Array:
-    """Flies on, each period with the rectifiers as they are."""
+    """Flies on, each period with the rectifiers as they are; the mean of the later half, as some go on in circles."""
 
-    def period(state: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return after(case._replace(open=_features(case, state) > 0), state), None
+    def period(state: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        state = after(case._replace(open=_features(case, state) > 0), state)
+        return state, state
 
-    return jax.lax.scan(period, state, None, length=SETTLING)[0]
+    states: jax.Array = jax.lax.scan(period, state, None, length=2 * SETTLING)[1]
+    return states[SETTLING:].mean(0)
 
 
 _SLOPE = jax.jit(jax.jacfwd(after, argnums=1))
