@@ -10,7 +10,7 @@ help:
 	@echo "make test   set up, and run linters, type checker and tests"
 	@echo "make slow   the tests that train, on one device and on several, and those that run benches"
 	@echo "make driver the PYNQ driver's tests, in an environment of their own: PYNQ needs NumPy 1"
-	@echo "make train  train the foundation policy by its recipe (70 minutes on two cores)"
+	@echo "make train  train the foundation policy by its recipe (90 minutes on two cores)"
 	@echo "make bench  run every bench in full and write tests/records"
 
 .venv/installed: pyproject.toml requirements.lock
