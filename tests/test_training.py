@@ -79,6 +79,13 @@ def test_what_is_learned_and_what_is_not(tmp_path: Path) -> None:
     assert weights.integral_reach == np.float32(student.INTEGRAL_REACH_M)
 
 
+def test_a_stage_can_do_without_the_integral(tmp_path: Path) -> None:
+    stage = dataclasses.replace(TINY.stages[-1], updates=1, integral=False)
+    recipe = dataclasses.replace(TINY, stages=(stage,))
+    weights, _ = train.train(recipe, 0, tmp_path, lambda update, loss, line: None)
+    assert weights.integral_reach == 0
+
+
 def command(folder: Path, updates: int, *options: str) -> list[str]:
     """Command that trains one small stage."""
     recipe = folder / "recipe.toml"

@@ -31,6 +31,10 @@ FOUNDATION = (
 )
 
 
+HARD = ("initial states: stabilised", "torque-to-inertia 40-80: stable", "ms stale: stable")
+"""What other policies miss, though the shipped one may not."""
+
+
 def load_record(name: str) -> dict[str, Any]:
     """Reads `tests/records/NAME.json`."""
     record: dict[str, Any] = json.loads((ROOT / "tests" / "records" / f"{name}.json").read_text())
@@ -101,13 +105,13 @@ def adaptation_table() -> list[str]:
 
 
 def _asked_of_policies(name: str) -> list[str]:
-    """Policies beside each other: a row for each aim that the shipped one does not meet, and for late lines."""
+    """Policies beside each other: a row for each aim that the shipped one does not meet, and for hard ones."""
     record, asked = load_record(name), load_record("foundation")
     cells = {(row["measure"], row["method"]): row["value"] for row in record["rows"]}
     units = {row["measure"]: "" if row["unit"] == "1" else f" {row['unit']}" for row in record["rows"]}
     aims = {row["measure"]: row for row in asked["rows"] if row["asked"] and row["method"] == "Haltere"}
     methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
-    shown = [measure for measure, row in aims.items() if not row["met"] or "stale: stable" in measure]
+    shown = [measure for measure, row in aims.items() if not row["met"] or measure.endswith(HARD)]
     lines = [f"| measure | {' | '.join(methods)} | aim |", "|---|" + "---|" * (len(methods) + 1)]
     for measure in ["parameters", *shown]:
         aim = aims[measure]["asked"] if measure in aims else ""
