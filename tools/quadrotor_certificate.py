@@ -16,7 +16,7 @@ from haltere.tools.bench.contestants import load_student
 from haltere.tools.bench.foundation import as_plant
 from haltere.tools.certificates import NAMED, Asked, Report, Subject
 
-USUAL = ("arpl", "flightmare", "racer250")
+USUAL = ("arpl", "flightmare", "soft", "racer250")
 BOX = 1e-4
 """Half widths of the box over which derivatives are bounded, to choose the ball's shape."""
 FIRST, SHRINK, TRIES = 6.0, 0.7, 16
