@@ -279,10 +279,10 @@ def test_stages_are_taken_from_a_base_by_name(tmp_path: Path) -> None:
     assert plan.teachers is not None
     assert plan.direct is not None
     assert direct is not None
-    assert plan.direct.stages == direct.stages[-3:]
+    assert plan.direct.stages == direct.stages[-4:]
     file = tmp_path / "mine.toml"
-    file.write_text('base = "direct"\nstages = ["refine", "finish"]\n')
-    with pytest.raises(ConfigError, match=r"no stage 'finish', expected some of learn to fly,"):
+    file.write_text('base = "direct"\nstages = ["refine", "hover"]\n')
+    with pytest.raises(ConfigError, match=r"no stage 'hover', expected some of learn to fly,"):
         load_plan(file)
 
 

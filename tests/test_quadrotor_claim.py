@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from haltere.policies.contract import UNITS
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation import student
 from haltere.policies.hybrid import ball_shape, curvature
@@ -104,7 +105,7 @@ def test_the_loop_is_that_of_plant_and_policy() -> None:
     def apart(case: claim.Case, state: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The loop's step and guards, and the step that plant and policy make."""
         body, hidden = claim._unpacked(state)
-        previous = case.policy.output_weight @ hidden + case.policy.output_bias[:, None]
+        previous = case.policy.output_weight @ hidden[:UNITS] + case.policy.output_bias[:, None]
         turned = quadrotor.rotation(body.quat_wxyz)
         seen = jnp.concatenate([body.position, turned, body.velocity, body.angular_velocity, previous])
         action, after = student.step(case.policy, seen, hidden)
