@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from haltere.firmware_bridge.client_c import programs
@@ -17,6 +18,9 @@ from haltere.firmware_bridge.link import messages
 from haltere.firmware_bridge.link.frame import FrameDecoder, encode
 from haltere.policies.errors import BuildError
 from haltere.policies.native import build
+from haltere.sim.vehicle import load_vehicle
+from haltere.sim.world import World, WorldConfig
+from haltere.tools.flight.fallback import fallback_options
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FOLDER = programs.client_sources()[0].parent
@@ -501,7 +505,35 @@ def test_attitude_hold_begins_anew_after_a_pause(library: ctypes.CDLL) -> None:
     state = CState((body.hold.valid_us + 200_000) % 2**32, (0, 0, 0), (1, 0, 0, 0))
     library.haltere_attitude_hold_step(ctypes.byref(body.hold), ctypes.byref(state), body.motor)
     assert not body.hold.landed
-    assert body.motor[0] == pytest.approx(-0.1)  # hover, and half a metre per second less
+    assert body.motor[0] == pytest.approx(0.0)  # hover
+
+
+@pytest.mark.parametrize("name", ["crazyflie", "x500", "heavy2400"])
+def test_attitude_hold_brakes_and_lands_whatever_the_policy_was_doing(library: ctypes.CDLL, name: str) -> None:
+    vehicle = load_vehicle(name)
+    gains = map(float, fallback_options(vehicle)[1::2])
+    hold, motor = Hold(Gains(*gains)), (ctypes.c_float * 4)()
+    generator = np.random.default_rng(0)
+    with World(vehicle, WorldConfig(action_delay_s=0.02)) as world:
+        for _ in range(4):
+            velocity = np.array([1.5, 0.0, 0.3]) + generator.normal(0.0, 0.3, 3)
+            quat = np.array([1.0, *generator.normal(0.0, 0.1, 2), generator.normal()])
+            state = world.reset((0.0, 0.0, 2.0), quat, velocity, generator.normal(0.0, 1.0, 3) * [1.0, 1.0, 0.3])
+            hold.begun = False
+            while not hold.landed and world.time_s < 14.0:
+                c_state = CState(
+                    round(world.time_s * 1e6),
+                    tuple(state.position_world_m),
+                    tuple(state.quat_wxyz),
+                    tuple(state.velocity_world_m_s),
+                    tuple(state.angular_velocity_body_rad_s),
+                )
+                library.haltere_attitude_hold_step(ctypes.byref(hold), ctypes.byref(c_state), motor)
+                assert not world.step(np.array(motor)).over
+                state = world.state()
+            assert hold.landed
+            assert state.position_world_m[2] < 0.05  # resting, with or without contact in the last step
+            assert np.linalg.norm(state.position_world_m[:2]) < 3.0
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -12,6 +12,10 @@ static const float yaw_sign[4] = {-1.0f, 1.0f, -1.0f, 1.0f};
 /* Gain of the trim, in 1/s, by errors of the vertical velocity up to a limit, in m/s. */
 #define TRIM_RATE 2.0f
 #define TRIM_LIMIT_M_S 1.0f
+/* It leans against its horizontal velocity: by so much (the tangent of the angle) per rad/s of the attitude
+ * loop and m/s, a quarter as fast as that loop, up to a limit. */
+#define LEAN_PER_M_S (0.25f / 9.81f)
+#define LEAN_LIMIT 0.2f
 /* Slower than this up or down, in m/s, for so long, with little throttle: it stands. */
 #define STILL_M_S 0.25f
 #define STILL_US 500000u
@@ -30,14 +34,20 @@ static float magnitude(float value)
     return value < 0.0f ? -value : value;
 }
 
-/* Time since the state before, in us; begins anew after a pause. */
-static uint32_t advance(haltere_attitude_hold *hold, uint32_t valid_us)
+/* The part of the wanted direction along a horizontal axis, against the velocity along it. */
+static float lean(const haltere_attitude_hold_gains *gains, float velocity_m_s)
+{
+    return clamp(-LEAN_PER_M_S * gains->attitude_gain * velocity_m_s, -LEAN_LIMIT, LEAN_LIMIT);
+}
+
+/* Time since the state before, in us; begins anew after a pause, with the throttle that hovers. */
+static uint32_t advance(haltere_attitude_hold *hold, uint32_t valid_us, float climb_error_m_s)
 {
     uint32_t elapsed_us = valid_us - hold->valid_us;
     if (!hold->begun || elapsed_us > PAUSE_US) {
         hold->begun = true;
         hold->landed = false;
-        hold->trim = 0.0f;
+        hold->trim = -hold->gains.climb_gain * climb_error_m_s;
         hold->still_us = 0;
         elapsed_us = 0;
     }
@@ -62,17 +72,28 @@ void haltere_attitude_hold_step(haltere_attitude_hold *hold, const haltere_state
     const haltere_attitude_hold_gains *gains = &hold->gains;
     const float *q = state->quat_wxyz;
     const float *rate = state->angular_velocity_body_rad_s;
-    uint32_t elapsed_us = advance(hold, state->valid_us);
+    float climb_m_s = state->velocity_world_m_s[2];
+    float climb_error_m_s = HALTERE_ATTITUDE_HOLD_CLIMB_M_S - climb_m_s;
+    float trim_error_m_s = clamp(climb_error_m_s, -TRIM_LIMIT_M_S, TRIM_LIMIT_M_S);
+    uint32_t elapsed_us = advance(hold, state->valid_us, trim_error_m_s);
 
-    /* World z in the body frame: the third row of the rotation from body to world. */
+    /* World z in the body frame: the third row of the rotation from body to world. The other rows are world x
+     * and y, by which the wanted direction leans. */
     float up_x = 2.0f * (q[1] * q[3] - q[0] * q[2]);
     float up_y = 2.0f * (q[2] * q[3] + q[0] * q[1]);
     float up_z = 1.0f - 2.0f * (q[1] * q[1] + q[2] * q[2]);
 
-    /* Body z turns into world z about their cross product, which vanishes upside down: there any axis will
-     * do. */
-    float tilt_x = -up_y;
-    float tilt_y = up_x;
+    float lean_x = lean(gains, state->velocity_world_m_s[0]);
+    float lean_y = lean(gains, state->velocity_world_m_s[1]);
+    float to_x = up_x + lean_x * (1.0f - 2.0f * (q[2] * q[2] + q[3] * q[3])) +
+                 lean_y * 2.0f * (q[1] * q[2] + q[0] * q[3]);
+    float to_y = up_y + lean_x * 2.0f * (q[1] * q[2] - q[0] * q[3]) +
+                 lean_y * (1.0f - 2.0f * (q[1] * q[1] + q[3] * q[3]));
+
+    /* Body z turns into the wanted direction about their cross product, which vanishes upside down: there any
+     * axis will do. */
+    float tilt_x = -to_y;
+    float tilt_y = to_x;
     if (up_z < 0.0f) {
         float size = magnitude(tilt_x) + magnitude(tilt_y);
         tilt_x = size > 1e-3f ? tilt_x / size : 1.0f;
@@ -82,8 +103,6 @@ void haltere_attitude_hold_step(haltere_attitude_hold *hold, const haltere_state
     float roll = gains->rate_gain_roll * (gains->attitude_gain * tilt_x - rate[0]);
     float pitch = gains->rate_gain_pitch * (gains->attitude_gain * tilt_y - rate[1]);
     float yaw = clamp(-gains->rate_gain_yaw * rate[2], -YAW_LIMIT, YAW_LIMIT);
-    float climb_m_s = state->velocity_world_m_s[2];
-    float climb_error_m_s = HALTERE_ATTITUDE_HOLD_CLIMB_M_S - climb_m_s;
     float little = -1.0f + LITTLE_THROTTLE * (gains->hover_throttle + 1.0f);
     float wanted = little;
     if (up_z >= 0.0f) {
@@ -94,8 +113,7 @@ void haltere_attitude_hold_step(haltere_attitude_hold *hold, const haltere_state
     float torque = clamp(magnitude(roll) + magnitude(pitch) + magnitude(yaw), 0.0f, 1.0f);
     float throttle = clamp(wanted, -1.0f + torque, 1.0f - torque);
     if (up_z >= 0.0f && throttle == wanted) {
-        float error_m_s = clamp(climb_error_m_s, -TRIM_LIMIT_M_S, TRIM_LIMIT_M_S);
-        hold->trim += TRIM_RATE * gains->climb_gain * error_m_s * 1e-6f * (float)elapsed_us;
+        hold->trim += TRIM_RATE * gains->climb_gain * trim_error_m_s * 1e-6f * (float)elapsed_us;
     }
     bool landed = stands(hold, wanted <= little, climb_m_s, elapsed_us);
     for (int i = 0; i < 4; i++) {

@@ -1,8 +1,8 @@
 /*
  * Attitude hold: what flies when no fresh action is there.
  *
- * Levels the vehicle, damps its rotation, sinks slowly, and stops the motors once it stands; needs attitude,
- * angular velocity and vertical velocity only. World z up, body FLU, motor order front-right, back-right,
+ * Levels the vehicle, damps its rotation, brakes, sinks slowly, and stops the motors once it stands; needs
+ * attitude, angular velocity and velocity only. World z up, body FLU, motor order front-right, back-right,
  * back-left, front-left.
  */
 #ifndef HALTERE_ATTITUDE_HOLD_H
