@@ -511,15 +511,15 @@ def test_attitude_hold_begins_anew_after_a_pause(library: ctypes.CDLL) -> None:
 @pytest.mark.parametrize("name", ["crazyflie", "x500", "heavy2400"])
 def test_attitude_hold_brakes_and_lands_whatever_the_policy_was_doing(library: ctypes.CDLL, name: str) -> None:
     vehicle = load_vehicle(name)
-    gains = map(float, fallback_options(vehicle)[1::2])
-    hold, motor = Hold(Gains(*gains)), (ctypes.c_float * 4)()
+    gains = Gains(*map(float, fallback_options(vehicle)[1::2]))
+    motor = (ctypes.c_float * 4)()
     generator = np.random.default_rng(0)
     with World(vehicle, WorldConfig(action_delay_s=0.02)) as world:
         for _ in range(4):
             velocity = np.array([1.5, 0.0, 0.3]) + generator.normal(0.0, 0.3, 3)
             quat = np.array([1.0, *generator.normal(0.0, 0.1, 2), generator.normal()])
             state = world.reset((0.0, 0.0, 2.0), quat, velocity, generator.normal(0.0, 1.0, 3) * [1.0, 1.0, 0.3])
-            hold.begun = False
+            hold = Hold(gains)
             while not hold.landed and world.time_s < 14.0:
                 c_state = CState(
                     round(world.time_s * 1e6),
