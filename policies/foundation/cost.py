@@ -22,7 +22,7 @@ def cost(loop: Loop, before: Loop, stage: Stage) -> jax.Array:
     def distance(difference: jax.Array, soft: float) -> jax.Array:
         return jnp.sqrt((difference**2).sum(0) + soft**2) - soft
 
-    w, x, y, z = loop.state.quat_wxyz
+    w, x, y, z = jnp.unstack(loop.state.quat_wxyz)
     heading = 1 - (1 - 2 * (y * y + z * z)) / jnp.sqrt(
         (1 - 2 * (y * y + z * z)) ** 2 + (2 * (x * y + w * z)) ** 2 + 1e-4
     )

@@ -83,15 +83,17 @@ class Loop(NamedTuple):
     alive: jax.Array
 
 
-def measure(state: QuadrotorState, target: Target) -> jax.Array:
-    """The first 18 numbers of the observation, without noise or latency: (18, V)."""
+def measure(state: QuadrotorState, target: Target, late_velocity: jax.Array | None = None) -> jax.Array:
+    """The first 18 numbers of the observation, without noise: (18, V).
+
+    Args:
+      state: physical state.
+      target: where the vehicle should be.
+      late_velocity: (3, V) m/s, velocity error as it was measured; default that of now.
+    """
+    velocity = state.velocity - target.velocity if late_velocity is None else late_velocity
     return jnp.concatenate(
-        [
-            state.position - target.position,
-            rotation(state.quat_wxyz),
-            state.velocity - target.velocity,
-            state.angular_velocity,
-        ]
+        [state.position - target.position, rotation(state.quat_wxyz), velocity, state.angular_velocity]
     )
 
 
@@ -190,9 +192,8 @@ def observe(line: Line, loop: Loop, noise: jax.Array) -> tuple[jax.Array, tuple[
 
     The latency of the whole observation is not in it; `move` flies that.
     """
-    now = measure(loop.state, loop.target)
-    late, velocity = _late(now[12:15], loop.velocity, line.velocity_latency)
-    observed = jnp.concatenate([now[:12], late, now[15:]]) + line.noise * noise + line.bias
+    late, velocity = _late(loop.state.velocity - loop.target.velocity, loop.velocity, line.velocity_latency)
+    observed = measure(loop.state, loop.target, late) + line.noise * noise + line.bias
     return jnp.concatenate([observed, loop.action]), velocity
 
 

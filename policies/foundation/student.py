@@ -74,12 +74,13 @@ class Weights(NamedTuple):
 
     def recur(self, x: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What `decide` does behind the first layer, of whose outputs x (16, V) are."""
-        n = units.shape[0]
         from_input = self.gru_input_weight @ x + self.gru_input_bias[:, None]
         from_hidden = self.gru_hidden_weight @ units + self.gru_hidden_bias[:, None]
-        gates = jax.nn.sigmoid(from_input[: 2 * n] + from_hidden[: 2 * n])
-        reset, keep = gates[:n], gates[n:]
-        candidate = jnp.tanh(from_input[2 * n :] + reset * from_hidden[2 * n :])
+        reset_input, keep_input, candidate_input = jnp.split(from_input, 3)
+        reset_hidden, keep_hidden, candidate_hidden = jnp.split(from_hidden, 3)
+        reset = jax.nn.sigmoid(reset_input + reset_hidden)
+        keep = jax.nn.sigmoid(keep_input + keep_hidden)
+        candidate = jnp.tanh(candidate_input + reset * candidate_hidden)
         after = keep * units + (1 - keep) * candidate
         return self.output_weight @ after + self.output_bias[:, None], after
 
@@ -154,9 +155,9 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
     limit = jax.lax.stop_gradient(weights.observation_limit)[:, None]
     reach = jax.lax.stop_gradient(weights.integral_reach)
     seen = jnp.clip(observation, -limit, limit)
-    error, integral = seen[:3], hidden_state[-INTEGRAL_SIZE:]
-    shifted = jnp.concatenate([error + reach * integral, seen[3:]])
-    action, units = weights.decide(shifted, hidden_state[:-INTEGRAL_SIZE])
+    error, others = jnp.split(seen, [3])
+    before, integral = jnp.split(hidden_state, [hidden_state.shape[0] - INTEGRAL_SIZE])
+    action, units = weights.decide(jnp.concatenate([error + reach * integral, others]), before)
     return action, jnp.concatenate([units, jnp.where(reach > 0, integrate(error, integral), integral)])
 
 

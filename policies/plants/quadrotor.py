@@ -13,7 +13,7 @@ Disturbance torque and linear drag are additions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class QuadrotorState(NamedTuple):
 
 def rotation(quat_wxyz: jax.Array) -> jax.Array:
     """Rotation matrix, body to world, row-major: (4, V) -> (9, V)."""
-    w, x, y, z = quat_wxyz
+    w, x, y, z = jnp.unstack(quat_wxyz)
     return jnp.stack(
         [
             1 - 2 * (y * y + z * z),
@@ -96,14 +96,15 @@ def rotor_thrust(vehicle: Quadrotor, rotor: jax.Array) -> jax.Array:
     return thrust
 
 
-def body_rates(vehicle: Quadrotor, state: QuadrotorState) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Time derivatives of position, attitude, velocity and angular velocity, in the state's own layout."""
-    w, x, y, z = state.quat_wxyz
-    p, q, r = state.angular_velocity
-    thrust = rotor_thrust(vehicle, state.rotor)
+def accelerate(
+    vehicle: Quadrotor, thrust: jax.Array, quat_wxyz: jax.Array, velocity: jax.Array, angular_velocity: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Linear (3, V) m/s^2, world, and angular (3, V) rad/s^2, body, acceleration by the rotors' thrust (4, V) N."""
+    w, x, y, z = jnp.unstack(quat_wxyz)
+    p, q, r = jnp.unstack(angular_velocity)
     acceleration = thrust.sum(0) / vehicle.mass
     body_z = jnp.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
-    linear = body_z * acceleration + (vehicle.force - vehicle.drag * state.velocity) / vehicle.mass
+    linear = body_z * acceleration + (vehicle.force - vehicle.drag * velocity) / vehicle.mass
     linear = linear - jnp.array([0.0, 0.0, GRAVITY_M_S2], linear.dtype)[:, None]
 
     jx, jy, jz = vehicle.inertia
@@ -118,7 +119,14 @@ def body_rates(vehicle: Quadrotor, state: QuadrotorState) -> tuple[jax.Array, ja
             (yaw - (jy - jx) * p * q) / jz,
         ]
     )
-    spin = 0.5 * jnp.stack(
+    return linear, angular
+
+
+def spin(quat_wxyz: jax.Array, angular_velocity: jax.Array) -> jax.Array:
+    """Time derivative (4, V) of the quaternion."""
+    w, x, y, z = jnp.unstack(quat_wxyz)
+    p, q, r = jnp.unstack(angular_velocity)
+    return 0.5 * jnp.stack(
         [
             -x * p - y * q - z * r,
             w * p + y * r - z * q,
@@ -126,7 +134,13 @@ def body_rates(vehicle: Quadrotor, state: QuadrotorState) -> tuple[jax.Array, ja
             w * r + x * q - y * p,
         ]
     )
-    return state.velocity, spin, linear, angular
+
+
+def body_rates(vehicle: Quadrotor, state: QuadrotorState) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Time derivatives of position, attitude, velocity and angular velocity, in the state's own layout."""
+    thrust = rotor_thrust(vehicle, state.rotor)
+    forces = accelerate(vehicle, thrust, state.quat_wxyz, state.velocity, state.angular_velocity)
+    return state.velocity, spin(state.quat_wxyz, state.angular_velocity), *forces
 
 
 def derivative(vehicle: Quadrotor, state: QuadrotorState, setpoint: jax.Array) -> QuadrotorState:
@@ -158,8 +172,22 @@ def runge_kutta(rate: Callable[[QuadrotorState], QuadrotorState], state: Quadrot
     return _advance(state, slope, dt_s)
 
 
+def _constrain(state: QuadrotorState) -> QuadrotorState:
+    return state._replace(
+        quat_wxyz=state.quat_wxyz * jax.lax.rsqrt((state.quat_wxyz**2).sum(0)),
+        rotor=jnp.clip(state.rotor, 0.0, 1.0),
+    )
+
+
+def _setpoint(action: jax.Array) -> jax.Array:
+    return (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5
+
+
+@jax.custom_vjp
 def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float = 0.01) -> QuadrotorState:
     """Advances by one control period with classical Runge-Kutta of order four.
+
+    Reverse-mode gradients are those of `short_step`, at a third of the price.
 
     Args:
       vehicle: parameters.
@@ -170,9 +198,46 @@ def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: flo
       The next state; the quaternion is normalised and rotor speeds are kept in [0, 1].
     Source: L2F, `step` (one sub-step of RK4, then the constraints).
     """
-    setpoint = (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5
-    after = runge_kutta(lambda now: derivative(vehicle, now, setpoint), state, dt_s)
-    return after._replace(
-        quat_wxyz=after.quat_wxyz * jax.lax.rsqrt((after.quat_wxyz**2).sum(0)),
-        rotor=jnp.clip(after.rotor, 0.0, 1.0),
-    )
+    setpoint = _setpoint(action)
+    return _constrain(runge_kutta(lambda now: derivative(vehicle, now, setpoint), state, dt_s))
+
+
+def short_step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float) -> QuadrotorState:
+    """`step` with the forces evaluated once: rotors exactly, thrust by Simpson's rule, the body by the midpoint."""
+    setpoint = _setpoint(action)
+    lag = setpoint - state.rotor
+    half = jnp.exp(-0.5 * dt_s / jnp.where(lag > 0, vehicle.motor_rise, vehicle.motor_fall))
+    rotor = (state.rotor, setpoint - lag * half, setpoint - lag * half * half)
+    thrust = [rotor_thrust(vehicle, speed) for speed in rotor]
+    early, whole = _mean_of_first_half(*thrust), _mean(*thrust)
+
+    attitude, velocity, rate = state.quat_wxyz, state.velocity, state.angular_velocity
+    _, angular = accelerate(vehicle, early, attitude, velocity, rate)
+    middle = rate + 0.5 * dt_s * angular
+    _, angular = accelerate(vehicle, whole, attitude, velocity, middle)
+    last = rate + dt_s * angular
+    half_turned = attitude + 0.5 * dt_s * spin(attitude, _mean_of_first_half(rate, middle, last))
+    turned = attitude + dt_s * spin(half_turned, _mean(rate, middle, last))
+    linear, _ = accelerate(vehicle, whole, half_turned, velocity, middle)
+    moved = state.position + dt_s * (velocity + 0.5 * dt_s * linear)
+    return _constrain(QuadrotorState(moved, turned, velocity + dt_s * linear, last, rotor[-1]))
+
+
+def _mean(first: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
+    return (first + 4 * middle + last) / 6
+
+
+def _mean_of_first_half(first: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
+    return (5 * first + 8 * middle - last) / 12
+
+
+def _step_forward(*point: Any) -> tuple[QuadrotorState, tuple[Any, ...]]:
+    return step(*point), point
+
+
+def _step_backward(point: tuple[Any, ...], gradient: QuadrotorState) -> tuple[Any, ...]:
+    slopes: tuple[Any, ...] = jax.vjp(short_step, *point)[1](gradient)
+    return slopes
+
+
+step.defvjp(_step_forward, _step_backward)
