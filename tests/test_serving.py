@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import subprocess
 import threading
@@ -46,6 +47,9 @@ class Served:
 
         arguments = (policy, open_line, "stand-in", self.stop.is_set, None, self.events.append)
         self.thread = threading.Thread(target=serve, args=arguments, daemon=True)
+        # The runtime collects garbage as it begins: what earlier tests left would take longer than a state may wait.
+        gc.collect()
+        gc.freeze()
         self.thread.start()
         self.controller: subprocess.Popen[bytes] | None = None
 
