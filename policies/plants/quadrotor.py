@@ -187,7 +187,7 @@ def _setpoint(action: jax.Array) -> jax.Array:
 def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float = 0.01) -> QuadrotorState:
     """Advances by one control period with classical Runge-Kutta of order four.
 
-    Reverse-mode gradients are those of `short_step`, at a third of the price.
+    Reverse-mode gradients are those of `short_step`, at half the price.
 
     Args:
       vehicle: parameters.
@@ -203,7 +203,7 @@ def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: flo
 
 
 def short_step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float) -> QuadrotorState:
-    """`step` with the forces evaluated once: rotors exactly, thrust by Simpson's rule, the body by the midpoint."""
+    """`step` with a single evaluation of linear acceleration: rotors exactly, thrust by Simpson's rule, rest midway."""
     setpoint = _setpoint(action)
     lag = setpoint - state.rotor
     half = jnp.exp(-0.5 * dt_s / jnp.where(lag > 0, vehicle.motor_rise, vehicle.motor_fall))
