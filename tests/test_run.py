@@ -17,8 +17,7 @@ from haltere.tools import cli
 
 
 def haltere(*arguments: str):  # type: ignore[no-untyped-def]
-    if not cli.app.registered_commands:
-        cli._load("run")
+    cli._load("run")
     return CliRunner().invoke(cli.app, ["run", *arguments])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from importlib.metadata import version
@@ -62,6 +63,7 @@ def _options(
     """Adaptive control for small robots."""
 
 
+@functools.cache
 def _load(name: str) -> None:
     module = importlib.import_module(f"haltere.tools.{'bench.commands' if name == 'bench' else name}")
     command: Any = getattr(module, name)
