@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from command import Haltere
 
 from haltere.policies.policy_file import RecurrentPolicy, load_policy
 from haltere.policies.zoo.shipped import FOUNDATION
@@ -18,3 +19,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.par
 def foundation() -> RecurrentPolicy:
     """The shipped policy in ONNX Runtime."""
     return load_policy(FOUNDATION)[0]
+
+
+@pytest.fixture
+def haltere(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Haltere:
+    """The `haltere` command, in this process."""
+    return Haltere(monkeypatch, capfd)

@@ -3,34 +3,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from command import Haltere
 
 from haltere.policies.zoo.shipped import CAR, FOUNDATION, QUADROTOR
-from haltere.tools import cli
 from haltere.tools.bench.table import Rows, as_markdown, write_record
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def haltere(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """The command, in this process: starting one takes seconds."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["haltere", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return Done(int(ended.value.code or 0), *capfd.readouterr())
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -72,34 +51,34 @@ def test_the_command_itself(arguments: list[str], code: int, says: str) -> None:
         (["bench", "gating"], "--constants"),
     ],
 )
-def test_help_teaches(haltere: Callable[..., Done], command: list[str], teaches: str) -> None:
+def test_help_teaches(haltere: Haltere, command: list[str], teaches: str) -> None:
     done = haltere(*command, "--help")
     assert done.returncode == 0
     assert teaches in done.stdout
 
 
 @pytest.mark.parametrize("name", ["car", "pogobot", "walker", "quadrotor"])
-def test_info_shows_a_hybrid_controller(haltere: Callable[..., Done], name: str) -> None:
+def test_info_shows_a_hybrid_controller(haltere: Haltere, name: str) -> None:
     done = haltere("info", str(FOUNDATION.with_name(f"{name}.onnx")))
     assert done.returncode == 0, done.stderr
     assert "golden vectors: 64 states" in done.stdout
     assert "haltere.hybrid/1" in done.stdout
 
 
-def test_info_shows_the_card(haltere: Callable[..., Done]) -> None:
+def test_info_shows_the_card(haltere: Haltere) -> None:
     done = haltere("info")
     assert done.returncode == 0
     for text in ("haltere.quadrotor/4", "position_error", "front-right", "golden vectors", "seed"):
         assert text in done.stdout
 
 
-def test_export_writes_c(haltere: Callable[..., Done], tmp_path: Path) -> None:
+def test_export_writes_c(haltere: Haltere, tmp_path: Path) -> None:
     done = haltere("export", "-o", str(tmp_path / "c"))
     assert done.returncode == 0
     assert (tmp_path / "c" / "haltere_policy.h").exists()
 
 
-def test_raptor_can_be_exported_and_loaded(haltere: Callable[..., Done], tmp_path: Path) -> None:
+def test_raptor_can_be_exported_and_loaded(haltere: Haltere, tmp_path: Path) -> None:
     path = tmp_path / "raptor.onnx"
     assert haltere("export", "--raptor", "-o", str(path)).returncode == 0
     assert "foundation-policy" in haltere("info", str(path)).stdout
@@ -126,7 +105,7 @@ def test_raptor_can_be_exported_and_loaded(haltere: Callable[..., Done], tmp_pat
         (["fpga", "energy", "--constants", "/dev/null"], "[flip_flops] is missing"),
     ],
 )
-def test_errors_say_what_to_do(haltere: Callable[..., Done], command: list[str], says: str, tmp_path: Path) -> None:
+def test_errors_say_what_to_do(haltere: Haltere, command: list[str], says: str, tmp_path: Path) -> None:
     extra = ["--output", str(tmp_path)] if command[0] == "fly" else []
     done = haltere(*command, *extra)
     assert done.returncode == 2
@@ -134,7 +113,7 @@ def test_errors_say_what_to_do(haltere: Callable[..., Done], command: list[str],
     assert "Traceback" not in done.stderr
 
 
-def test_slow_switching_is_proved_and_fast_switching_is_not(haltere: Callable[..., Done]) -> None:
+def test_slow_switching_is_proved_and_fast_switching_is_not(haltere: Haltere) -> None:
     done = haltere("certify", "toy")
     assert done.returncode == 0
     assert "25: proved" in done.stdout

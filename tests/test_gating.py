@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import Haltere
 
 from haltere.fpga.energy import CONSTANTS, load_constants
 from haltere.fpga.gate import Orders, View
@@ -182,9 +183,8 @@ def test_fly_in_the_street(tmp_path: Path) -> None:
         (["--world", "street", "--fpga", "sim", "--constants", "nowhere.toml"], "nowhere.toml"),
     ],
 )
-def test_what_cannot_be_flown_is_refused(options: list[str], says: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "haltere.tools", "fly", *options, "--output", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_what_cannot_be_flown_is_refused(haltere: Haltere, options: list[str], says: str, tmp_path: Path) -> None:
+    done = haltere("fly", *options, "--output", str(tmp_path))
     assert done.returncode == 2
     assert says in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr

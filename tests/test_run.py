@@ -8,17 +8,11 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command import Haltere
 
 from haltere.policies.errors import ConfigError
 from haltere.policies.zoo.shipped import CAR, WALKER
 from haltere.sim.film import Film, ball, box, turned, write_film
-from haltere.tools import cli
-
-
-def haltere(*arguments: str):  # type: ignore[no-untyped-def]
-    cli._load("run")
-    return CliRunner().invoke(cli.app, ["run", *arguments])
 
 
 def rolling() -> Film:
@@ -42,23 +36,23 @@ def test_what_moves_is_seen_to_move(tmp_path: Path) -> None:
         write_film(rolling(), tmp_path / "nowhere" / "film.mp4")
 
 
-def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    found = haltere("car", "--number", "25", "--output", str(tmp_path / "run"))
-    assert isinstance(found.exception, ConfigError)
-    assert "there are 25" in str(found.exception)
-    found = haltere("car", "--policy", str(WALKER), "--output", str(tmp_path / "run"))
-    assert "is of the walker" in str(found.exception)
-    found = haltere("walker", "--planner", str(CAR), "--output", str(tmp_path / "run"))
-    assert "--planner is for the car" in str(found.exception)
+def test_what_is_not_there_is_said(haltere: Haltere, tmp_path: Path) -> None:
+    found = haltere("run", "car", "--number", "25", "--output", str(tmp_path / "run"))
+    assert found.returncode == 2
+    assert "there are 25" in found.stderr
+    found = haltere("run", "car", "--policy", str(WALKER), "--output", str(tmp_path / "run"))
+    assert "is of the walker" in found.stderr
+    found = haltere("run", "walker", "--planner", str(CAR), "--output", str(tmp_path / "run"))
+    assert "--planner is for the car" in found.stderr
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["car", "pogobot", "walker"])
-def test_each_comes_to_its_goal(system: str, tmp_path: Path) -> None:
+def test_each_comes_to_its_goal(haltere: Haltere, system: str, tmp_path: Path) -> None:
     film = ["--video"] if system == "walker" else []
-    found = haltere(system, "--policy", str(CAR.with_name(f"{system}.onnx")), "--output", str(tmp_path), *film)
-    assert found.exit_code == 0, found.output
+    found = haltere("run", system, "--policy", str(CAR.with_name(f"{system}.onnx")), "--output", str(tmp_path), *film)
+    assert found.returncode == 0, found.stderr
     told = json.loads((tmp_path / "run.json").read_text())
     assert told["reached"]
     assert 0 < told["switches_inside"] <= told["switches"]
