@@ -43,10 +43,11 @@ types: .venv/installed
 	  $(foreach package,$(PACKAGES),-p haltere.$(package))
 
 unit: .venv/installed
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not realtime"
+	$(BIN)/pytest -m "not slow and realtime"
 
 slow: .venv/installed
-	$(BIN)/pytest -m slow --timeout 1200
+	$(BIN)/pytest -n 2 --dist loadfile -m slow --timeout 1800
 
 build/pynq/installed: .venv/installed
 	$(BIN)/uv venv --quiet --python $(BIN)/python build/pynq

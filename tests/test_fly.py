@@ -47,6 +47,8 @@ from haltere.tools.flight.simulate import CLOCK_START_US, Event, Outcome, clock_
 from haltere.tools.flight.stack import Stack, start_stack
 from haltere.tools.flight.summary import summarise
 
+pytestmark = pytest.mark.realtime
+
 PERIOD_S = 0.01
 HIGH = "hover:position_m=0/0/4"  # room to descend
 

@@ -31,6 +31,8 @@ from haltere.firmware_bridge.link.pty import PtyTransport
 from haltere.firmware_bridge.link.tcp import TcpListenTransport
 from haltere.firmware_bridge.link.transport import Transport
 
+pytestmark = pytest.mark.realtime
+
 SETPOINT = Setpoint(0, (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.0)
 STEP_US = 10_000
 

@@ -19,6 +19,8 @@ from haltere.firmware_bridge.link.tcp import TcpListenTransport
 from haltere.firmware_bridge.link.transport import Transport, open_transport
 from haltere.policies.errors import LinkError
 
+pytestmark = pytest.mark.realtime
+
 Ends = tuple[Transport, Transport]
 ALL_BYTES = bytes(range(256))
 

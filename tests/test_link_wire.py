@@ -15,6 +15,8 @@ from haltere.firmware_bridge.link.frame import FrameDecoder, encode
 from haltere.firmware_bridge.link.messages import Heartbeat, State
 from haltere.firmware_bridge.link.transport import Transport, open_transport
 
+pytestmark = pytest.mark.realtime
+
 STATE = State(1, (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0), (0.1, 0.2, 0.3), (0.0, 0.0, 0.1), (0.0, 0.1, 0.2, 0.3))
 
 

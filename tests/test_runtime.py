@@ -37,6 +37,8 @@ from haltere.firmware_bridge.runtime.loop import PARAMETERS, Limits
 from haltere.policies.contract import FloatArray
 from haltere.policies.policy_file import RecurrentPolicy
 
+pytestmark = pytest.mark.realtime
+
 
 @pytest.fixture
 def line() -> Iterator[Line]:

@@ -30,6 +30,8 @@ from haltere.policies.contract import Policy
 from haltere.policies.errors import LinkError
 from haltere.policies.policy_file import RecurrentPolicy
 
+pytestmark = pytest.mark.realtime
+
 
 class Served:
     """`serve` in a thread, behind a pseudo-terminal, and the C flight controller at its other end."""
