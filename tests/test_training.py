@@ -80,7 +80,7 @@ def test_what_is_learned_and_what_is_not(tmp_path: Path) -> None:
 
 
 def test_a_stage_can_do_without_the_integral(tmp_path: Path) -> None:
-    stage = dataclasses.replace(TINY.stages[-1], updates=1, integral=False)
+    stage = dataclasses.replace(TINY.stages[-1], integral=False)
     recipe = dataclasses.replace(TINY, stages=(stage,))
     weights, _ = train.train(recipe, 0, tmp_path, lambda update, loss, line: None)
     assert weights.integral_reach == 0
@@ -152,12 +152,13 @@ def test_loss_falls(tmp_path: Path) -> None:
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10]), (np.mean(losses[:10]), np.mean(losses[-10:]))
 
 
+@pytest.mark.timeout(600)
 def test_command_survives_a_kill(tmp_path: Path) -> None:
     """The command line, killed with SIGKILL, goes on from its checkpoint and writes a policy that loads."""
-    train_it = command(tmp_path, 400)
+    train_it = command(tmp_path, 60)
     process = subprocess.Popen(train_it, stdout=subprocess.DEVNULL)
     checkpoint = tmp_path / "out" / "checkpoint.npz"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
@@ -175,7 +176,7 @@ def test_command_survives_a_kill(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     _, after = load_policy(tmp_path / "on" / "out" / "foundation.onnx")
     assert after.card.provenance["begun_with"] == file.card.provenance
-    assert after.card.provenance["steps_with_gradient"] == 405 * 10 * 16
+    assert after.card.provenance["steps_with_gradient"] == 65 * 10 * 16
     assert after.card.provenance["training_s"] >= file.card.provenance["training_s"]
     weights = [weights_from_onnx(policy.content)["output_weight"] for policy in (file, after)]
     assert 0 < np.abs(weights[1] - weights[0]).max() < 0.1  # not drawn anew

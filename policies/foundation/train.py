@@ -81,11 +81,11 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
 
 
 def make_update(
-    recipe: Recipe, stage: Stage, population: Population, seed: int, mesh: Mesh, draw: Callable[..., Fleet]
-) -> Callable[[Training], tuple[Training, jax.Array, jax.Array]]:
+    recipe: Recipe, stage: Stage, population: Population, mesh: Mesh, draw: Callable[..., Fleet]
+) -> Callable[[Training, jax.Array], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded.
 
-    `draw` gives as many vehicles as the recipe says, at the start of their flight; key and `again` as of `launch`.
+    The update takes the training and its seed; `draw` gives as many vehicles as the recipe says, at the start of their flight; key and `again` as of `launch`.
     """
     optimiser = make_optimiser(recipe.clip_norm, stage)
     fleet_spec = jax.tree.map(along, jax.eval_shape(draw, jax.random.key(0)))
@@ -103,7 +103,7 @@ def make_update(
         check_vma=False,
     )
 
-    def update(training: Training) -> tuple[Training, jax.Array, jax.Array]:
+    def update(training: Training, seed: jax.Array) -> tuple[Training, jax.Array, jax.Array]:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), training.update), 4)
         old = training.fleet
         redrawn = jax.random.uniform(keys[1], (recipe.vehicles,)) < (stage.redraw or recipe.redraw)
@@ -190,13 +190,13 @@ def train(
     identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
     mesh = mesh_for(recipe.vehicles)
     weights: Any = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
+    hidden_size = student.fresh(weights, 1).shape[0]
 
     @partial(jax.jit, static_argnames=("flown", "acceleration_m_s2"))
     def draw(
         key: jax.Array, flown: Population, acceleration_m_s2: float, again: tuple[jax.Array, Fleet] | None = None
     ) -> Fleet:
-        hidden = student.fresh(weights, 1).shape[0]
-        return launch(key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden, again)
+        return launch(key, recipe.vehicles, flown, acceleration_m_s2, remembered, hidden_size, again)
 
     first = recipe.stages[0]
     training = Training(
@@ -220,7 +220,7 @@ def train(
     fleet, rest = place(training.fleet, mesh), place(training._asdict() | {"fleet": None}, mesh, EVERYWHERE)
     training = Training(**rest | {"fleet": fleet})
 
-    done, end = int(training.update), 0
+    done, end, sown = int(training.update), 0, place(jnp.uint32(seed), mesh, EVERYWHERE)
     for stage in recipe.stages:
         first_update, end = end, end + stage.updates
         if done >= end:
@@ -232,10 +232,10 @@ def train(
             training = training._replace(optimiser=optimiser, weights=begun, average=begun)
         flown = load_population(stage.population) if stage.population else population
         drawn = partial(draw, flown=flown, acceleration_m_s2=stage.acceleration_m_s2)
-        update = make_update(recipe, stage, flown, seed, mesh, drawn)
+        update = make_update(recipe, stage, flown, mesh, drawn)
         clock = time.monotonic()
         while done < end:
-            training, loss, norm = update(training)
+            training, loss, norm = update(training, sown)
             done += 1
             line = None
             if done % recipe.checkpoint_every == 0 or done == recipe.updates:
