@@ -85,7 +85,8 @@ def make_update(
 ) -> Callable[[Training, jax.Array], tuple[Training, jax.Array, jax.Array]]:
     """Compiles one update: redraw, fly one window, differentiate, step. The vehicle axis is sharded.
 
-    The update takes the training and its seed; `draw` gives as many vehicles as the recipe says, at the start of their flight; key and `again` as of `launch`.
+    `draw` gives as many vehicles as the recipe says, at the start of their flight; key and `again` as of `launch`.
+    The update takes the training and its seed.
     """
     optimiser = make_optimiser(recipe.clip_norm, stage)
     fleet_spec = jax.tree.map(along, jax.eval_shape(draw, jax.random.key(0)))
