@@ -102,6 +102,7 @@ def test_raptor_can_be_exported_and_loaded(haltere: Haltere, tmp_path: Path) -> 
         (["certify", "quadrotor", "--configuration", "x501"], "neither a TOML file nor a shipped vehicle"),
         (["certify", "toy", "--configuration", "-1"], "dwell_s is -1: expected more than 0"),
         (["train", "foundation", "--recipe", "nowhere.toml"], "cannot read the recipe"),
+        (["train", "foundation", "--seed", str(2**32)], "4294967295"),
         (["fpga", "energy", "--constants", "/dev/null"], "[flip_flops] is missing"),
     ],
 )

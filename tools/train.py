@@ -28,7 +28,7 @@ def foundation(
     output: Annotated[Path, typer.Option(help="Folder for policy, checkpoint, curve and picture.")] = Path(
         "runs/foundation"
     ),
-    seed: Annotated[int, typer.Option(help="Of weights, vehicles, references and noise.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, vehicles, references and noise.", min=0, max=2**32 - 1)] = 0,
     recipe: Annotated[
         str,
         typer.Option(
@@ -145,7 +145,7 @@ def car(
     output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
         "runs/car"
     ),
-    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
@@ -170,7 +170,7 @@ def car_planner(
     output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
         "runs/car_planner"
     ),
-    seed: Annotated[int, typer.Option(help="Of weights, roads and samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, roads and samples.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
@@ -193,7 +193,7 @@ def pogobot(
     output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
         "runs/pogobot"
     ),
-    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
@@ -217,7 +217,7 @@ def walker(
     output: Annotated[Path, typer.Option(help="Folder for the file, the checkpoint and the learning curve.")] = Path(
         "runs/walker"
     ),
-    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and samples.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of updates: 0.01 shows that it runs.", min=1e-4, max=100),
@@ -243,7 +243,7 @@ def quadrotor(
     ),
     policy: Annotated[Path, typer.Option(help="Policy file (.onnx) that flies.")] = FOUNDATION,
     population: Annotated[str, typer.Option(help="Of vehicles: raptor, wide, shaped, or a TOML file.")] = "raptor",
-    seed: Annotated[int, typer.Option(help="Of weights and flights.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and flights.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of rounds: 0.01 shows that it runs.", min=1e-4, max=100),
@@ -282,7 +282,7 @@ def baseline(
     system: Annotated[System, typer.Argument(help="Which system.")],
     algorithm: Annotated[Algorithm, typer.Option(help="Proximal policy optimisation, or soft actor-critic.")],
     output: Annotated[Path, typer.Option(help="Folder for the file and the learning curve.")] = Path("runs/baselines"),
-    seed: Annotated[int, typer.Option(help="Of weights, episodes and noise.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights, episodes and noise.", min=0, max=2**32 - 1)] = 0,
     scale: Annotated[
         float,
         typer.Option(help="Multiply the number of steps: 0.01 shows that it runs.", min=1e-4, max=100),
