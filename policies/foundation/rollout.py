@@ -20,6 +20,9 @@ from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, rotatio
 PolicyStep = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 """(observation (22, V), hidden state (19, V)) -> (action (4, V), next hidden state)."""
 
+PlantStep = Callable[[Quadrotor, QuadrotorState, jax.Array, float], QuadrotorState]
+"""(vehicle, state, action (4, V), period, s) -> next state: `step`, or `short_step`, which training flies."""
+
 
 class Reference(NamedTuple):
     """A trajectory per vehicle: a sinusoid on each axis, at rest where the amplitude is zero.
@@ -168,6 +171,7 @@ def advance(
     loop: Loop,
     noise: jax.Array,
     box_m: float,
+    plant: PlantStep = step,
 ) -> Loop:
     """One control period: observe, decide, move.
 
@@ -179,12 +183,13 @@ def advance(
       loop: from `start` or the previous call.
       noise: (18, V) standard normal.
       box_m: position error, per axis, beyond which a vehicle is lost.
+      plant: the physics.
     Returns:
       The loop one period later. The previous action is never late: the policy knows it.
     """
     observation, velocity = observe(line, loop, noise)
     action, hidden = policy(observation, loop.hidden)
-    return move(vehicle, line, reference, loop._replace(hidden=hidden, velocity=velocity), action, box_m)
+    return move(vehicle, line, reference, loop._replace(hidden=hidden, velocity=velocity), action, box_m, plant)
 
 
 def observe(line: Line, loop: Loop, noise: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
@@ -197,10 +202,18 @@ def observe(line: Line, loop: Loop, noise: jax.Array) -> tuple[jax.Array, tuple[
     return jnp.concatenate([observed, loop.action]), velocity
 
 
-def move(vehicle: Quadrotor, line: Line, reference: Reference, loop: Loop, action: jax.Array, box_m: float) -> Loop:
+def move(
+    vehicle: Quadrotor,
+    line: Line,
+    reference: Reference,
+    loop: Loop,
+    action: jax.Array,
+    box_m: float,
+    plant: PlantStep = step,
+) -> Loop:
     """Gives the action (4, V) to the line and lets one control period pass; see `advance`."""
     effective, pending = _late(action, loop.pending, line.latency)
-    state = step(vehicle, loop.state, effective, NATIVE_PERIOD_S)
+    state = plant(vehicle, loop.state, effective, NATIVE_PERIOD_S)
     time = loop.time + NATIVE_PERIOD_S
     target = reference.at(time)
     alive = (

@@ -29,7 +29,7 @@ from haltere.policies.foundation.population import Population, load_population, 
 from haltere.policies.foundation.recipe import Stage
 from haltere.policies.foundation.rollout import Loop, fade, move
 from haltere.policies.foundation.spread import EVERYWHERE, STACKED, along, mesh_for, place
-from haltere.policies.plants.quadrotor import Quadrotor
+from haltere.policies.plants.quadrotor import Quadrotor, short_step
 
 BLOCK = 32
 """Teachers that go through a window together, at most: their weights and gradients stay in the cache."""
@@ -80,7 +80,7 @@ def window_loss(teachers: teacher.Teachers, fleet: Fleet, stage: Stage) -> tuple
     def tick(loop: Loop, _: None) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, decay, limit))
         seen = teacher.features(fleet.built, fleet.line, loop)
-        after = move(fleet.built, fleet.line, fleet.reference, loop, teacher.decide(teachers, seen), BOX_M)
+        after = move(fleet.built, fleet.line, fleet.reference, loop, teacher.decide(teachers, seen), BOX_M, short_step)
         return after, cost(after, loop, stage)
 
     end, costs = jax.lax.scan(tick, fleet.loop, None, length=stage.window)

@@ -13,7 +13,7 @@ Disturbance torque and linear drag are additions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -183,11 +183,8 @@ def _setpoint(action: jax.Array) -> jax.Array:
     return (jnp.clip(action, -1.0, 1.0) + 1.0) * 0.5
 
 
-@jax.custom_vjp
 def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float = 0.01) -> QuadrotorState:
     """Advances by one control period with classical Runge-Kutta of order four.
-
-    Reverse-mode gradients are those of `short_step`, at half the price.
 
     Args:
       vehicle: parameters.
@@ -203,7 +200,11 @@ def step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: flo
 
 
 def short_step(vehicle: Quadrotor, state: QuadrotorState, action: jax.Array, dt_s: float) -> QuadrotorState:
-    """`step` with a single evaluation of linear acceleration: rotors exactly, thrust by Simpson's rule, rest midway."""
+    """`step` at half the price, to train in: rotors exactly, thrust by Simpson's rule, the body by the midpoint rule.
+
+    The linear acceleration is evaluated once and the angular twice. Arguments and result as of `step`; of order two in
+    the body's motion.
+    """
     setpoint = _setpoint(action)
     lag = setpoint - state.rotor
     half = jnp.exp(-0.5 * dt_s / jnp.where(lag > 0, vehicle.motor_rise, vehicle.motor_fall))
@@ -229,15 +230,3 @@ def _mean(first: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
 
 def _mean_of_first_half(first: jax.Array, middle: jax.Array, last: jax.Array) -> jax.Array:
     return (5 * first + 8 * middle - last) / 12
-
-
-def _step_forward(*point: Any) -> tuple[QuadrotorState, tuple[Any, ...]]:
-    return step(*point), point
-
-
-def _step_backward(point: tuple[Any, ...], gradient: QuadrotorState) -> tuple[Any, ...]:
-    slopes: tuple[Any, ...] = jax.vjp(short_step, *point)[1](gradient)
-    return slopes
-
-
-step.defvjp(_step_forward, _step_backward)
