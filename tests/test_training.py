@@ -37,6 +37,8 @@ TINY = Recipe(
     ),
 )
 
+OTHER_END = dataclasses.replace(TINY, stages=(TINY.stages[0], dataclasses.replace(TINY.stages[1], updates=9)))
+
 
 class Stop(Exception):
     pass
@@ -57,11 +59,11 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     return run(tmp_path_factory.mktemp("straight"))
 
 
-@pytest.mark.parametrize("stop_at", [5, 9])
-def test_resumes_to_the_same_result(tmp_path: Path, straight: np.ndarray, stop_at: int) -> None:
-    """Stopped between checkpoints, in either stage."""
+@pytest.mark.parametrize(("stop_at", "recipe"), [(5, OTHER_END), (9, TINY)])
+def test_resumes_to_the_same_result(tmp_path: Path, straight: np.ndarray, stop_at: int, recipe: Recipe) -> None:
+    """Stopped between checkpoints, in either stage; a stage that had not begun may change."""
     with pytest.raises(Stop):
-        run(tmp_path, stop_at=stop_at)
+        run(tmp_path, recipe, stop_at)
     np.testing.assert_array_equal(run(tmp_path), straight)
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -139,6 +141,8 @@ def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
         run(tmp_path, stop_at=5)
     with pytest.raises(ConfigError, match="another recipe"):
         run(tmp_path, dataclasses.replace(TINY, clip_norm=0.6))
+    with pytest.raises(ConfigError, match="another recipe"):
+        run(tmp_path, dataclasses.replace(TINY, stages=TINY.stages[1:]))
     with pytest.raises(ConfigError, match="seed"):
         run(tmp_path, seed=1)
 

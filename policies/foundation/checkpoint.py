@@ -56,12 +56,14 @@ def save(training: Any, progress: list[Progress], seconds: float, identity: str,
         writer.writerows(progress)
 
 
-def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any, list[Progress], float]:
+def restore(
+    like: Callable[[int], Any], identity: Callable[[int], str], path: Path
+) -> tuple[Any, list[Progress], float]:
     """Reads a checkpoint.
 
     Args:
-      like: gives a pytree of the same structure, from the number of updates that were done.
-      identity: as given to `save`.
+      like: gives a pytree of the same structure and shapes, from the number of updates that were done.
+      identity: gives what `save` was given, from the same number.
       path: the file.
     Returns:
       The pytree, the learning curve, the time spent in s.
@@ -69,12 +71,14 @@ def restore(like: Callable[[int], Any], identity: str, path: Path) -> tuple[Any,
       ConfigError: it belongs to another recipe, population or seed.
     """
     with np.load(path) as file:
-        if "identity" not in file or str(file["identity"]) != identity:
+        rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file.get("rows", [])]
+        done = rows[-1].update if rows else 0
+        leaves, shape = jax.tree.flatten(like(done))
+        found = [file[str(i)] for i in range(len(leaves)) if str(i) in file]
+        same = [leaf.shape for leaf in found] == [np.shape(leaf) for leaf in leaves]
+        if "identity" not in file or str(file["identity"]) != identity(done) or not same:
             raise ConfigError(
                 f"{path} belongs to another recipe, population or seed: choose another --output, or pass --restart"
             )
-        rows = [Progress(int(r[0]), str(r[1]), *(float(value) for value in r[2:])) for r in file["rows"]]
-        pattern = like(rows[-1].update)
-        leaves = [file[str(i)] for i in range(len(jax.tree.leaves(pattern)))]
         seconds = float(file["seconds"])
-    return jax.tree.unflatten(jax.tree.structure(pattern), leaves), rows, seconds
+    return jax.tree.unflatten(shape, found), rows, seconds

@@ -41,7 +41,7 @@ class Course(NamedTuple):
 def resume(course: Course, training: Any, before: list[Progress], restart: bool) -> tuple[Any, list[Progress], float]:
     """The training of the checkpoint, if there is one, or else the one given; learning curve; seconds spent."""
     if course.checkpoint.exists() and not restart:
-        return restore(lambda _: training, course.identity, course.checkpoint)
+        return restore(lambda _: training, lambda _: course.identity, course.checkpoint)
     return training, list(before), before[-1].seconds if before else 0.0
 
 

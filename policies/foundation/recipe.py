@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -133,6 +134,12 @@ class Recipe:
                 return stage
             update -= stage.updates
         return self.stages[-1]
+
+    def until(self, update: int) -> Recipe:
+        """The recipe with the stages alone that the first `update` updates belong to."""
+        ends = itertools.accumulate((stage.updates for stage in self.stages), initial=0)
+        begun = tuple(stage for stage, first in zip(self.stages, ends, strict=False) if first < update)
+        return dataclasses.replace(self, stages=begun)
 
     def scaled(self, factor: float) -> Recipe:
         """The same recipe with `factor` times the updates (at least one a stage)."""

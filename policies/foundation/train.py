@@ -163,6 +163,11 @@ def validate(weights: student.Policy, count: int, population: Population) -> tup
     return float(hover.stable.mean()), float(np.median(hover.error_m)), float(np.median(eight))
 
 
+def populations_of(recipe: Recipe) -> list[Population]:
+    """The populations that its stages name."""
+    return [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
+
+
 def train(
     recipe: Recipe,
     seed: int,
@@ -176,7 +181,8 @@ def train(
     Args:
       recipe: what to train on, and how long.
       seed: of weights, vehicles, references and noise.
-      output: folder for checkpoint and learning curve; a checkpoint found there is resumed.
+      output: folder for checkpoint and learning curve; a checkpoint found there is resumed. The stages that it has not
+        begun may have changed since.
       report: called with (update, loss, new line of the curve or None).
       restart: ignore a checkpoint.
       begin: what to go on from; by default the weights are drawn.
@@ -188,10 +194,15 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint.npz"
     population = load_population(recipe.population)
-    populations = [load_population(name) for name in sorted({stage.population for stage in recipe.stages} - {""})]
     # As much as any stage needs: so that the fleet flies on from one stage to the next.
-    remembered = deepest([population, *populations])
-    identity = f"{recipe}, {population}, {populations}, seed {seed}" + (f", after {begin.identity}" if begin else "")
+    remembered = deepest([population, *populations_of(recipe)])
+
+    def identity(updates: int) -> str:
+        """What the training is after so many updates, of which the first `earlier` are those before."""
+        known = recipe.until(updates - earlier)
+        after = f", after {begin.identity}" if begin else ""
+        return f"{known}, {population}, {populations_of(known)}, seed {seed}{after}"
+
     mesh = mesh_for(recipe.vehicles)
     weights: Any = begin.weights if begin else student.Student(nnx.Rngs(seed)).weights()
     hidden_size = student.fresh(weights, 1).shape[0]
@@ -248,7 +259,7 @@ def train(
                 scores = validate(collect(training.average), recipe.validation_vehicles, population)
                 line = Progress(earlier + done, stage.name, seconds, float(loss), float(norm), *scores)
                 progress.append(line)
-                save(training, progress, seconds, identity, checkpoint)
+                save(training, progress, seconds, identity(earlier + done), checkpoint)
             report(done, float(loss), line)
         seconds += time.monotonic() - clock
     return collect(training.average), progress
