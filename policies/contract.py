@@ -30,9 +30,9 @@ INTEGRAL_SIZE = 3
 HIDDEN_SIZE = UNITS + INTEGRAL_SIZE
 """The learned units come first, then the integral of the position error on each axis."""
 
-INTEGRAL_PERIODS = 2000.0
+INTEGRAL_PERIODS = 1000.0
 """Native periods that the integral takes to follow: each moves it by this part of the way to tanh(error / near)."""
-INTEGRAL_NEAR_M = 0.015
+INTEGRAL_NEAR_M = 0.03
 INTEGRAL_FREE_M = 0.05
 """Where an axis is farther off than this, all three integrals slow down,"""
 INTEGRAL_HOLD_M = 0.1
