@@ -143,7 +143,12 @@ void haltere_policy_step(const float *observation, const float *hidden_state, fl
             haltere_policy_tanh(from_input[2 * UNITS + i] + from_input[i] * from_hidden[2 * UNITS + i]);
         next_hidden_state[i] = keep * hidden_state[i] + (1.0f - keep) * candidate;
     }
-    moved = 0.5f - 0.5f * haltere_policy_tanh(0.5f * (INTEGRAL_KEEP + INTEGRAL_SLOPE * excess));
+    { /* the logistic function of the negative, by its exponential: 1 less a tanh near 1 would have few digits */
+        const float t = haltere_policy_tanh((INTEGRAL_KEEP + INTEGRAL_SLOPE * excess) / 16.0f);
+        float e = (1.0f - t) / (1.0f + t);
+        for (i = 0; i < 3; i++) e *= e;
+        moved = e / (1.0f + e);
+    }
     if (integral_reach[0] <= 0.0f) moved = 0.0f;
     for (i = 0; i < INTEGRAL; i++) {
         const float now = hidden_state[UNITS + i];
