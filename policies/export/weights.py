@@ -116,7 +116,10 @@ def weights_from_onnx(content: bytes) -> dict[str, FloatArray]:
     except (KeyError, IndexError, ValueError) as error:
         raise PolicyFileError(f"the graph is not a recurrent student's: {error}") from error
     if any(not np.array_equal(array, arrays[name]) for name, array in to_onnx(weights).items()):
-        raise PolicyFileError("the constants of the graph were changed: copy or export the file again")
+        raise PolicyFileError(
+            "the constants of the graph were changed, or are a former version's: copy the file again, or train "
+            "the policy's last stage again"
+        )
     return weights
 
 
