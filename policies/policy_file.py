@@ -156,6 +156,9 @@ class NumpyPolicy:
         seen = np.clip(observation.astype(h.dtype), -w["observation_limit"], w["observation_limit"])
         error = seen[:INTEGRAL_SIZE].copy()
         seen[:INTEGRAL_SIZE] += w["integral_reach"] * integral
+        if w["body_axes"] > 0:
+            errors, attitude = seen[[[0, 1, 2], [12, 13, 14]]], seen[3:12].reshape(3, 3)
+            seen[:3], seen[12:15] = errors @ attitude
         x = np.maximum(w["input_weight"] @ seen + w["input_bias"], np.float32(0))
         from_input = w["gru_input_weight"] @ x + w["gru_input_bias"]
         from_hidden = w["gru_hidden_weight"] @ h + w["gru_hidden_bias"]

@@ -28,6 +28,7 @@ class Liquid(NamedTuple):
       output_bias: (4,).
       observation_limit: (22,), not learned.
       integral_reach: (), not learned.
+      body_axes: (), not learned.
     Source: Hasani et al. 2022. With a constant period, rate and offset of the gate are one head.
     """
 
@@ -40,6 +41,7 @@ class Liquid(NamedTuple):
     output_bias: jax.Array
     observation_limit: jax.Array
     integral_reach: jax.Array
+    body_axes: jax.Array
 
     def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `student.Policy`."""
@@ -65,6 +67,7 @@ class Memoryless(NamedTuple):
       output_bias: (4,).
       observation_limit: (22,), not learned.
       integral_reach: (), not learned.
+      body_axes: (), not learned.
     """
 
     first_weight: jax.Array
@@ -76,6 +79,7 @@ class Memoryless(NamedTuple):
     output_bias: jax.Array
     observation_limit: jax.Array
     integral_reach: jax.Array
+    body_axes: jax.Array
 
     def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `student.Policy`."""
@@ -114,6 +118,7 @@ def draw(cell: str, size: int, seed: int) -> Policy:
             still,
             observation_limits(),
             jnp.float32(INTEGRAL_REACH_M),
+            jnp.float32(1.0),
         )
     if cell == "none":
         return Memoryless(
@@ -126,5 +131,6 @@ def draw(cell: str, size: int, seed: int) -> Policy:
             still,
             observation_limits(),
             jnp.float32(INTEGRAL_REACH_M),
+            jnp.float32(1.0),
         )
     raise ConfigError(f"cell {cell}: expected {', '.join(CELLS)}")

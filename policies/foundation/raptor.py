@@ -40,4 +40,5 @@ def raptor_weights() -> Weights:
         output_bias=array(last.biases).reshape(-1),
         observation_limit=jnp.asarray(UNLIMITED),
         integral_reach=jnp.float32(0.0),
+        body_axes=jnp.float32(0.0),
     )

@@ -1,7 +1,9 @@
 """The recurrent student: Dense(22→16, ReLU), GRU(16), Dense(16→4); 2,084 parameters.
 
-Three more units of the GRU have fixed weights: they integrate the position error, and what they hold is added to the
-position error that the first layer sees, so that no learned unit has to. RAPTOR's weights fly without.
+Two things about it are fixed, and RAPTOR's weights fly without them. Three more units of the GRU integrate the position
+error, and what they hold is added to the position error that the first layer sees, so that no learned unit has to. And
+the first layer sees the errors of position and velocity as the vehicle does, in the body's axes: there, to tilt towards
+the setpoint is the same linear map at every attitude, of which sixteen units would have to learn the products.
 
 The cell is written out because `flax.nnx.GRUCell` has no hidden bias and so is another network. Layout is
 `(feature, vehicle)`, weights multiply from the left.
@@ -54,6 +56,7 @@ class Weights(NamedTuple):
       observation_limit: (22,) what is beyond it is seen as if at it; not learned.
       integral_reach: () m, what a full integral adds to the position error that is seen; not learned. At 0, there is
         no integral: it stands still.
+      body_axes: () 1: the errors of position and velocity are seen in the body's axes; 0: in the world's; not learned.
     """
 
     input_weight: jax.Array
@@ -67,6 +70,7 @@ class Weights(NamedTuple):
     output_bias: jax.Array
     observation_limit: jax.Array
     integral_reach: jax.Array
+    body_axes: jax.Array
 
     def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
         """See `Policy`."""
@@ -92,6 +96,7 @@ class Policy(Protocol):
       initial_hidden_state: (n,).
       observation_limit: (22,), not learned.
       integral_reach: () m, not learned; 0 flies without.
+      body_axes: () 1 or 0, not learned.
     """
 
     @property
@@ -106,8 +111,12 @@ class Policy(Protocol):
     def integral_reach(self) -> jax.Array:
         """()."""
 
+    @property
+    def body_axes(self) -> jax.Array:
+        """()."""
+
     def decide(self, observation: jax.Array, units: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Action (4, V) and next units (n, V); the observation (22, V) is within its limits, its integral added."""
+        """Action (4, V) and next units (n, V); the observation (22, V) is what `see` makes of it."""
 
 
 def observation_limits() -> jax.Array:
@@ -132,6 +141,7 @@ class Student(nnx.Module):
         self.output_bias = nnx.Param(jnp.zeros(ACTION_SIZE))
         self.observation_limit = nnx.Variable(observation_limits())
         self.integral_reach = nnx.Variable(jnp.float32(INTEGRAL_REACH_M))
+        self.body_axes = nnx.Variable(jnp.float32(1.0))
 
     def weights(self) -> Weights:
         """The parameters, and what is not learned, as a plain pytree, for pure functions."""
@@ -153,12 +163,23 @@ def step(weights: Policy, observation: jax.Array, hidden_state: jax.Array) -> tu
       Action (4, V), not clipped, and the next hidden state (n + 3, V).
     """
     limit = jax.lax.stop_gradient(weights.observation_limit)[:, None]
-    reach = jax.lax.stop_gradient(weights.integral_reach)
     seen = jnp.clip(observation, -limit, limit)
-    error, others = jnp.split(seen, [3])
     before, integral = jnp.split(hidden_state, [hidden_state.shape[0] - INTEGRAL_SIZE])
-    action, units = weights.decide(jnp.concatenate([error + reach * integral, others]), before)
-    return action, jnp.concatenate([units, jnp.where(reach > 0, integrate(error, integral), integral)])
+    action, units = weights.decide(see(weights, seen, integral), before)
+    after = jnp.where(weights.integral_reach > 0, integrate(seen[:INTEGRAL_SIZE], integral), integral)
+    return action, jnp.concatenate([units, after])
+
+
+def see(weights: Policy, observation: jax.Array, integral: jax.Array) -> jax.Array:
+    """What the first layer sees (22, V) of an observation (22, V) within its limits, with an integral (3, V)."""
+    reach, turned = jax.lax.stop_gradient((weights.integral_reach, weights.body_axes))
+    position, attitude, velocity, others = jnp.split(observation, [3, 12, 15])
+    rows = attitude.reshape(3, 3, -1)
+
+    def axes(error: jax.Array) -> jax.Array:
+        return jnp.where(turned > 0, (rows * error[:, None]).sum(0), error)
+
+    return jnp.concatenate([axes(position + reach * integral), attitude, axes(velocity), others])
 
 
 def integrate(error: jax.Array, integral: jax.Array) -> jax.Array:
@@ -176,5 +197,5 @@ def fresh(weights: Policy, vehicles: int) -> jax.Array:
 
 def parameter_count(weights: Policy) -> int:
     """Number of trainable numbers."""
-    fixed = weights.observation_limit.size + weights.integral_reach.size
+    fixed = weights.observation_limit.size + weights.integral_reach.size + weights.body_axes.size
     return sum(int(leaf.size) for leaf in jax.tree.leaves(weights)) - int(fixed)

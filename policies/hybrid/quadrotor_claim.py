@@ -17,7 +17,7 @@ import numpy as np
 
 from haltere.policies.contract import INTEGRAL_FREE_M, INTEGRAL_NEAR_M, INTEGRAL_PERIODS, NATIVE_PERIOD_S, UNITS
 from haltere.policies.foundation.evaluate import at_rest
-from haltere.policies.foundation.student import Weights, fresh
+from haltere.policies.foundation.student import Weights, fresh, see
 from haltere.policies.hybrid.curvature import Piece
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, body_rates, rotation, runge_kutta
 
@@ -53,9 +53,8 @@ def _features(case: Case, state: jax.Array) -> jax.Array:
     policy, (body, hidden) = case.policy, _unpacked(state)
     units, integral = hidden[:UNITS], hidden[UNITS:]
     previous = policy.output_weight @ units + policy.output_bias[:, None]
-    position = body.position + policy.integral_reach * integral
-    seen = [position, rotation(body.quat_wxyz), body.velocity, body.angular_velocity, previous]
-    return policy.input_weight @ jnp.concatenate(seen) + policy.input_bias[:, None]
+    observed = [body.position, rotation(body.quat_wxyz), body.velocity, body.angular_velocity, previous]
+    return policy.input_weight @ see(policy, jnp.concatenate(observed), integral) + policy.input_bias[:, None]
 
 
 def _decided(case: Case, state: jax.Array) -> tuple[jax.Array, jax.Array]:
