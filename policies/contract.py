@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
-CONTRACT = "haltere.quadrotor/4"
+CONTRACT = "haltere.quadrotor/5"
 """Name and version of the contract. A file with another one is refused."""
 
 NATIVE_RATE_HZ = 100.0

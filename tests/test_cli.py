@@ -68,7 +68,7 @@ def test_info_shows_a_hybrid_controller(haltere: Haltere, name: str) -> None:
 def test_info_shows_the_card(haltere: Haltere) -> None:
     done = haltere("info")
     assert done.returncode == 0
-    for text in ("haltere.quadrotor/4", "position_error", "front-right", "golden vectors", "seed"):
+    for text in ("haltere.quadrotor/5", "position_error", "front-right", "golden vectors", "seed"):
         assert text in done.stdout
 
 

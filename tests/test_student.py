@@ -69,9 +69,25 @@ def test_a_small_error_is_integrated_and_a_large_one_is_not() -> None:
     np.testing.assert_array_equal(after[:, 2], begin[:, 2])
 
 
+def test_errors_are_seen_in_the_axes_of_the_body() -> None:
+    """What is ahead in the world is on the right of a vehicle that is turned to the left; RAPTOR sees the world's axes."""
+    attitude = np.array(contract.rotation_from_quaternion((np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5))), np.float32)
+    observation = np.zeros((22, 1), np.float32)
+    observation[:3, 0], observation[3:12, 0], observation[12:15, 0] = (0.5, 0.2, 0.1), attitude, (0.0, 3.0, -1.0)
+    integral = jnp.array([[0.0], [1.0], [0.0]])
+    ours = student.Student(nnx.Rngs(4)).weights()
+    seen = student.see(ours, jnp.asarray(observation), integral)[:, 0]
+    np.testing.assert_allclose(seen[:3], (0.2 + student.INTEGRAL_REACH_M, -0.5, 0.1), atol=1e-6)
+    np.testing.assert_allclose(seen[12:15], (3.0, 0.0, -1.0), atol=1e-6)
+    np.testing.assert_array_equal(seen[3:12], attitude)
+    theirs = student.see(raptor_weights(), jnp.asarray(observation), integral)
+    np.testing.assert_array_equal(theirs, observation)
+
+
 def test_the_integral_moves_what_is_seen_and_is_not_learned() -> None:
     weights = student.Student(nnx.Rngs(3)).weights()
-    observation, hidden = jnp.zeros((22, 1)), student.fresh(weights, 1).at[-3:, 0].set(jnp.array([1.0, -0.5, 0.0]))
+    level = jnp.zeros((22, 1)).at[jnp.array([3, 7, 11])].set(1.0)
+    observation, hidden = level, student.fresh(weights, 1).at[-3:, 0].set(jnp.array([1.0, -0.5, 0.0]))
     shifted = observation.at[:3, 0].set(student.INTEGRAL_REACH_M * hidden[-3:, 0])
     action, after = student.step(weights, observation, hidden)
     alike, _ = student.step(weights, shifted, student.fresh(weights, 1))

@@ -108,23 +108,37 @@ static inline float haltere_policy_tanh(float x)
     return v * p / q;
 }
 
+/* Turns a vector from the world's axes into the body's. */
+static inline void haltere_policy_to_body(float *vector, const float *attitude)
+{
+    const float x = vector[0], y = vector[1], z = vector[2];
+    int i;
+    for (i = 0; i < 3; i++) vector[i] = attitude[i] * x + attitude[3 + i] * y + attitude[6 + i] * z;
+}
+
 void haltere_policy_step(const float *observation, const float *hidden_state, float *action,
                          float *next_hidden_state)
 {
-    float x[UNITS], from_input[3 * UNITS], from_hidden[3 * UNITS], error[INTEGRAL], excess = 0.0f, moved;
+    float x[UNITS], from_input[3 * UNITS], from_hidden[3 * UNITS], seen[OBSERVATION], error[INTEGRAL];
+    float excess = 0.0f, moved;
     int i, k;
-    for (i = 0; i < UNITS; i++) x[i] = input_bias[i];
     for (k = 0; k < OBSERVATION; k++) {
         const float limit = observation_limit[k], value = observation[k];
-        float seen = value > limit ? limit : (value < -limit ? -limit : value);
-        if (k < INTEGRAL) {
-            const float beyond = (seen < 0.0f ? -seen : seen) - INTEGRAL_FREE;
-            excess += beyond > 0.0f ? beyond : 0.0f;
-            error[k] = seen;
-            seen += integral_reach[0] * hidden_state[UNITS + k];
-        }
-        for (i = 0; i < UNITS; i++) x[i] += input_weight[k][i] * seen;
+        seen[k] = value > limit ? limit : (value < -limit ? -limit : value);
     }
+    for (k = 0; k < INTEGRAL; k++) {
+        const float beyond = (seen[k] < 0.0f ? -seen[k] : seen[k]) - INTEGRAL_FREE;
+        excess += beyond > 0.0f ? beyond : 0.0f;
+        error[k] = seen[k];
+        seen[k] += integral_reach[0] * hidden_state[UNITS + k];
+    }
+    if (body_axes[0] > 0.0f) {
+        haltere_policy_to_body(seen, seen + 3);
+        haltere_policy_to_body(seen + 12, seen + 3);
+    }
+    for (i = 0; i < UNITS; i++) x[i] = input_bias[i];
+    for (k = 0; k < OBSERVATION; k++)
+        for (i = 0; i < UNITS; i++) x[i] += input_weight[k][i] * seen[k];
     for (i = 0; i < UNITS; i++) x[i] = x[i] > 0.0f ? x[i] : 0.0f;
     for (i = 0; i < 3 * UNITS; i++) {
         from_input[i] = gru_input_bias[i];
@@ -272,6 +286,7 @@ def write_c(file: PolicyFile, folder: Path) -> tuple[Path, Path]:
         _array("haltere_policy_initial_hidden_state", file.golden.hidden_state[0], public=True),
         _array("observation_limit", weights["observation_limit"]),
         _array("integral_reach", weights["integral_reach"].reshape(1)),
+        _array("body_axes", weights["body_axes"].reshape(1)),
         _array("input_weight", weights["input_weight"].T),
         _array("input_bias", weights["input_bias"]),
         _array("gru_input_weight", weights["gru_input_weight"].T),

@@ -1,6 +1,6 @@
 """Writes a policy file: the student as one ONNX graph, with card and golden vectors inside.
 
-The graph is eight nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
+The graph is ten nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
 PYNQ images can read it. Hidden state and features have a last element that is always 1, whose weights are
 the biases: a GRU node with a bias input copies it at every call, which is a sixth of the call's time.
 """
@@ -55,11 +55,13 @@ def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.Mode
 
     constants = to_onnx(weights)
     nodes = [
-        helper.make_node("Min", ["observation", "observation_limit"], ["not_above"]),
-        helper.make_node("Max", ["not_above", "observation_floor"], ["seen"]),
-        helper.make_node("MatMul", ["seen", "input_weight"], ["from_observation"]),
-        helper.make_node("MatMul", ["hidden_state", "hidden_to_input"], ["from_hidden_state"]),
-        helper.make_node("Add", ["from_observation", "from_hidden_state"], ["input_sum"]),
+        helper.make_node("MatMul", ["observation", "take_observation"], ["taken"]),
+        helper.make_node("Clip", ["taken", "floor", "limit"], ["seen"]),
+        helper.make_node("MatMul", ["hidden_state", "take_hidden"], ["remembered"]),
+        helper.make_node("Add", ["seen", "remembered"], ["factors"]),
+        helper.make_node("Split", ["factors"], ["left", "right"], axis=-1),
+        helper.make_node("Mul", ["left", "right"], ["products"]),
+        helper.make_node("MatMul", ["products", "input_weight"], ["input_sum"]),
         helper.make_node("Relu", ["input_sum"], ["features"]),
         helper.make_node(
             "GRU",
@@ -79,7 +81,7 @@ def model(weights: dict[str, FloatArray], metadata: dict[str, str]) -> onnx.Mode
         "haltere_policy",
         [value("observation", 1, OBSERVATION_SIZE), value("hidden_state", 1, 1, HIDDEN_SIZE + 1)],
         [value("action", 1, 1, ACTION_SIZE), value("next_hidden_state", 1, 1, HIDDEN_SIZE + 1)],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+        [numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in constants.items()],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     made.producer_name = "haltere"
