@@ -70,7 +70,7 @@ def test_a_small_error_is_integrated_and_a_large_one_is_not() -> None:
 
 
 def test_errors_are_seen_in_the_axes_of_the_body() -> None:
-    """What is ahead in the world is on the right of a vehicle that is turned to the left; RAPTOR sees the world's axes."""
+    """Ahead in the world is on the right of a vehicle turned to the left; RAPTOR sees the world's axes."""
     attitude = np.array(contract.rotation_from_quaternion((np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5))), np.float32)
     observation = np.zeros((22, 1), np.float32)
     observation[:3, 0], observation[3:12, 0], observation[12:15, 0] = (0.5, 0.2, 0.1), attitude, (0.0, 3.0, -1.0)
