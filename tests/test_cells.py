@@ -16,7 +16,7 @@ from haltere.tools.bench.directions import DirectionsBench
 
 
 @pytest.mark.parametrize(
-    ("cell", "size", "parameters"), [("gru", 16, 2084), ("gru", 4, 236), ("liquid", 16, 2036), ("none", 33, 2018)]
+    ("cell", "size", "parameters"), [("gru", 16, 2084), ("world", 4, 236), ("liquid", 16, 2036), ("none", 33, 2018)]
 )
 def test_step_of_any_cell(cell: str, size: int, parameters: int) -> None:
     weights = draw(cell, size, 0)

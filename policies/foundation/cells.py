@@ -12,7 +12,7 @@ from haltere.policies.contract import ACTION_SIZE, OBSERVATION_SIZE
 from haltere.policies.errors import ConfigError
 from haltere.policies.foundation.student import INTEGRAL_REACH_M, Policy, Student, observation_limits
 
-CELLS = ("gru", "liquid", "none")
+CELLS = ("gru", "world", "liquid", "none")
 
 
 class Liquid(NamedTuple):
@@ -92,7 +92,7 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     """Draws an untrained policy.
 
     Args:
-      cell: `gru`, `liquid` or `none`.
+      cell: `gru`; `world`, one that sees the errors in the world's axes; `liquid` or `none`.
       size: of its hidden layers.
       seed: of the weights.
     Raises:
@@ -100,8 +100,8 @@ def draw(cell: str, size: int, seed: int) -> Policy:
     """
     if size < 1:
         raise ConfigError(f"cell {cell} of size {size}: expected at least 1")
-    if cell == "gru":
-        return Student(nnx.Rngs(seed), size).weights()
+    if cell in ("gru", "world"):
+        return Student(nnx.Rngs(seed), size).weights()._replace(body_axes=jnp.float32(cell == "gru"))
     glorot = nnx.initializers.glorot_uniform()
     small = nnx.initializers.variance_scaling(0.01, "fan_avg", "uniform")
     k = jax.random.split(jax.random.key(seed), 3)

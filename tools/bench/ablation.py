@@ -16,13 +16,14 @@ from haltere.tools.bench.table import Rows
 
 SHIPPED = "GRU 16, shipped"
 """Trained longer."""
-VARIANTS = (("none", 33), ("liquid", 16), ("gru", 4), ("gru", 8), ("gru", 16), ("gru", 32))
-"""Cell and size; the first two, and the GRU of 16, have about 2,084 parameters."""
+VARIANTS = (("none", 33), ("liquid", 16), ("gru", 4), ("gru", 8), ("world", 16), ("gru", 16), ("gru", 32))
+"""Cell and size; the first two, and the GRUs of 16, have about 2,084 parameters."""
 
 
 def name_of(cell: str, size: int) -> str:
     """A variant's name in the table."""
-    return {"gru": f"GRU {size}", "liquid": f"liquid {size}", "none": "no recurrence"}[cell]
+    names = {"gru": f"GRU {size}", "world": f"GRU {size}, world's axes", "liquid": f"liquid {size}"}
+    return names.get(cell, "no recurrence")
 
 
 def fly_each(policies: dict[str, student.Policy], quick: bool, seed: int, status: Callable[[str], None]) -> Rows:
