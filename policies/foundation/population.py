@@ -106,7 +106,7 @@ def load_population(path: str | Path) -> Population:
     """Reads a population from TOML.
 
     Args:
-      path: a file, or the name of a shipped population (`raptor`, `wide`, `shaped`). A key `base` names the
+      path: a file, or the name of a shipped population (a TOML file in this folder). A key `base` names the
         population whose values hold where the file has none.
     Raises:
       ConfigError: the file, a key or a value is wrong.
@@ -115,7 +115,8 @@ def load_population(path: str | Path) -> Population:
     if not file.suffix:
         file = Path(__file__).with_name(f"{path}.toml")
     if not file.exists():
-        raise ConfigError(f"no population {path!s}: give a TOML file, or one of raptor, wide, shaped")
+        shipped = ", ".join(sorted(other.stem for other in Path(__file__).parent.glob("*.toml")))
+        raise ConfigError(f"no population {path!s}: give a TOML file, or one of {shipped}")
     try:
         table = tomllib.loads(file.read_text())
     except tomllib.TOMLDecodeError as error:
