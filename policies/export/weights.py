@@ -37,6 +37,8 @@ _ALONE = np.concatenate([_POSITION, _ATTITUDE, _OTHERS])
 _PRODUCTS = _TURNED + _ALONE.size + 1
 """Of two factors each: an element of the errors times one of the attitude, by element and body axis; what is seen as it
 is, times 1; and the constant."""
+_ONE = 9.0
+"""Argument whose tanh is 1 also as ONNX Runtime's GRU approximates it; of larger ones it makes 1.0000005."""
 _SMALL = 2.0**-11
 """What is not limited is taken so small that the limit of the others is none to it; a power of two costs no digit."""
 
@@ -99,7 +101,7 @@ def to_onnx(weights: dict[str, FloatArray]) -> dict[str, FloatArray]:
     gru_input_weight[0, UNITS:-1, -1] = INTEGRAL_KEEP if weights["integral_reach"] > 0 else INTEGRAL_HELD
     gru_input_weight[0, UNITS:-1, _BEYOND] = INTEGRAL_SLOPE_1_M
     gru_input_weight[2, UNITS:-1, _OFF] = sides / INTEGRAL_NEAR_M
-    gru_input_weight[:, -1, -1] = [-INTEGRAL_HELD, 0.0, INTEGRAL_HELD]
+    gru_input_weight[:, -1, -1] = [-INTEGRAL_HELD, 0.0, _ONE]
 
     output_weight = np.zeros((_STATE, ACTION_SIZE), np.float32)
     output_weight[:UNITS] = weights["output_weight"].T

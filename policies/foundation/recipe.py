@@ -47,6 +47,8 @@ class Stage:
       averaging: decay, per update, of the moving average of the weights that is judged and kept; 0: the last ones.
       redraw: share of vehicles drawn anew per update; 0: the recipe's.
       integral: the policy's integral takes part.
+      memory_noise: standard deviation of noise on the policy's units after every step. Where a memory is not to be
+        trusted to the last digit, the loop does not multiply what one processor rounds otherwise than another.
       optimiser: `muon` turns the gradient of each matrix into the nearest orthogonal one, so that every direction of
         the small network learns at the same rate: with a short horizon it is far ahead (loss .54 against Adam's .75
         after 400 updates). With a long horizon the gradient is too noisy for rates above 1e-3; there `adam`, or `muon`
@@ -71,6 +73,7 @@ class Stage:
     gradient_limit: float = 0.0
     redraw: float = 0.0
     integral: bool = True
+    memory_noise: float = 0.0
     optimiser: str = "adam"
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class Stage:
             ("averaging", 0.0, 0.99999),
             ("gradient_limit", 0.0, 1e6),
             ("redraw", 0.0, 1.0),
+            ("memory_noise", 0.0, 0.1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"stage {self.name}: {name} = {getattr(self, name)}, allowed {low} to {high}")

@@ -64,7 +64,7 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
     Args:
       weights: the student.
       fleet: V vehicles.
-      noise: (window, 18, V) standard normal.
+      noise: (window, 18 + n, V) standard normal, for the observation and for n units; n = 0 if these have none.
       stage: weights of the cost, decay of the gradient.
     """
     decide = partial(student.step, weights)
@@ -74,8 +74,9 @@ def window_loss(weights: student.Policy, fleet: Fleet, noise: jax.Array, stage: 
     @jax.checkpoint
     def tick(loop: Loop, drawn: jax.Array) -> tuple[Loop, jax.Array]:
         loop = loop._replace(state=fade(loop.state, decay, limit))
-        after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn, BOX_M, short_step)
-        return after, cost(after, loop, stage).mean()
+        after = advance(decide, vehicle, fleet.line, fleet.reference, loop, drawn[:18], BOX_M, short_step)
+        flown = cost(after, loop, stage).mean()
+        return after._replace(hidden=after.hidden.at[: len(drawn) - 18].add(stage.memory_noise * drawn[18:])), flown
 
     end, costs = jax.lax.scan(tick, switched_on(fleet.loop, weights), noise)
     return costs.mean(), end
@@ -115,7 +116,8 @@ def make_update(
         fleet = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, old)
         # Of Philox: Threefry takes a fifth of the update for as much.
         quick = jax.random.wrap_key_data(jax.random.bits(keys[2], (4,)), impl="rbg")
-        noise = jax.random.normal(quick, (stage.window, 18, recipe.vehicles))
+        units = training.weights.initial_hidden_state.size if stage.memory_noise else 0
+        noise = jax.random.normal(quick, (stage.window, 18 + units, recipe.vehicles))
         passed_s = stage.window * NATIVE_PERIOD_S
         condition = change(keys[3], fleet.built, fleet.condition, population, passed_s)
         fleet = fleet._replace(condition=condition)
