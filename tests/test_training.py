@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from flax import nnx
@@ -18,7 +19,10 @@ from haltere.policies.errors import ConfigError
 from haltere.policies.export.weights import weights_from_onnx
 from haltere.policies.foundation import student, train
 from haltere.policies.foundation.checkpoint import Progress
+from haltere.policies.foundation.fleet import launch
+from haltere.policies.foundation.line import Depth
 from haltere.policies.foundation.plan import load_plan
+from haltere.policies.foundation.population import load_population
 from haltere.policies.foundation.recipe import Recipe, Stage, load_recipe
 from haltere.policies.foundation.run import run as run_plan
 from haltere.policies.policy_file import load_policy
@@ -33,7 +37,7 @@ TINY = Recipe(
     clip_norm=0.5,
     stages=(
         Stage("first", 6, 10, 0.97, (3e-3, 1e-3), 3.0, 0.2, optimiser="muon"),
-        Stage("second", 6, 12, 0.99, (1e-3, 1e-4), 5.0, 0.3, population="world"),
+        Stage("second", 6, 12, 0.99, (1e-3, 1e-4), 5.0, 0.3, population="world", memory_noise=1e-3),
     ),
 )
 
@@ -68,6 +72,19 @@ def test_resumes_to_the_same_result(tmp_path: Path, straight: np.ndarray, stop_a
     with (tmp_path / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["update"]) for row in rows] == [4, 8, 12]
+
+
+def test_noise_is_put_on_the_units_and_not_on_the_integral() -> None:
+    weights = student.Student(nnx.Rngs(0)).weights()
+    fleet = launch(jax.random.key(0), 4, load_population("wide"), 3.0, Depth(0, 0), 19)
+    stage = Stage("one period", 1, 1, 0.97, (1e-3, 1e-3), 3.0, 0.2, memory_noise=0.01)
+    noise = jax.random.normal(jax.random.key(1), (1, 34, 4))
+    _, noisy = train.window_loss(weights, fleet, noise, stage)
+    _, quiet = train.window_loss(weights, fleet, noise, dataclasses.replace(stage, memory_noise=0.0))
+    _, none = train.window_loss(weights, fleet, noise[:, :18], dataclasses.replace(stage, memory_noise=0.0))
+    np.testing.assert_allclose(noisy.hidden[:16] - quiet.hidden[:16], 0.01 * noise[0, 18:], atol=1e-6)
+    np.testing.assert_array_equal(noisy.hidden[16:], quiet.hidden[16:])
+    np.testing.assert_array_equal(none.hidden, quiet.hidden)
 
 
 def test_seed_matters(tmp_path: Path, straight: np.ndarray) -> None:
