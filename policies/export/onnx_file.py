@@ -1,6 +1,6 @@
 """Writes a policy file: the student as one ONNX graph, with card and golden vectors inside.
 
-The graph is ten nodes around ONNX's own GRU, at opset 17 and IR 10, so that the runtimes of JetPack and
+The graph is ten nodes, ONNX's own GRU among them, at opset 17 and IR 10, so that the runtimes of JetPack and
 PYNQ images can read it. Hidden state and features have a last element that is always 1, whose weights are
 the biases: a GRU node with a bias input copies it at every call, which is a sixth of the call's time.
 """
