@@ -9,6 +9,7 @@ combinations is a case, and the same norm shall do for all of them.
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,13 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from haltere.policies.contract import INTEGRAL_FREE_M, INTEGRAL_NEAR_M, INTEGRAL_PERIODS, NATIVE_PERIOD_S, UNITS
+from haltere.policies.foundation import evaluate
 from haltere.policies.foundation.evaluate import at_rest
-from haltere.policies.foundation.student import Weights, fresh, see
+from haltere.policies.foundation.line import Depth, clean_line
+from haltere.policies.foundation.rollout import Loop, advance, start
+from haltere.policies.foundation.student import Weights, fresh, see, step
 from haltere.policies.hybrid.curvature import Piece
 from haltere.policies.plants.quadrotor import Quadrotor, QuadrotorState, body_rates, rotation, runge_kutta
 
 STATES = 35
-SETTLING = 3000
+SETTLING = 1500
 """Periods that are flown to find the equilibrium, and as many again, whose mean begins Newton's method."""
 
 
@@ -92,14 +96,21 @@ PIECE = Piece(after, guards)
 
 
 @jax.jit
-def _settle(case: Case, state: jax.Array) -> jax.Array:
-    """Flies on, each period with the rectifiers as they are; the mean of the later half, as some go on in circles."""
+def _settle(policy: Weights, vehicle: Quadrotor) -> jax.Array:
+    """Flies on from a rest at the setpoint, (35,); the mean of the later half, as some go on in circles."""
+    begin, still = at_rest(vehicle), evaluate.still(1)
+    exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (begin.state, begin.action, fresh(policy, 1)))
+    loop = start(*exact, still, Depth(0, 0))
 
-    def period(state: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        state = after(case._replace(open=_features(case, state) > 0), state)
-        return state, state
+    def period(loop: Loop, _: None) -> tuple[Loop, jax.Array]:
+        quiet = jnp.zeros((18, 1))
+        loop = advance(partial(step, policy), vehicle, clean_line(1), still, loop, quiet, evaluate.LOST_M)
+        body = loop.state
+        tilt = body.quat_wxyz[1:] * jnp.sign(body.quat_wxyz[:1])
+        parts = [body.position, tilt, body.velocity, body.angular_velocity, body.rotor, loop.hidden]
+        return loop, jnp.concatenate(parts)[:, 0]
 
-    states: jax.Array = jax.lax.scan(period, state, None, length=2 * SETTLING)[1]
+    states: jax.Array = jax.lax.scan(period, loop, None, length=2 * SETTLING)[1]
     return states[SETTLING:].mean(0)
 
 
@@ -116,10 +127,8 @@ def cases_of(policy: Weights, vehicle: Quadrotor, steps: int = 20) -> tuple[list
       steps: of Newton's method.
     """
     policy, vehicle = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (policy, vehicle))
-    rest = at_rest(vehicle).state.rotor[:, 0]
-    state = jnp.concatenate([jnp.zeros(12), rest, fresh(policy, 1)[:, 0]])
     case = Case(policy, vehicle, jnp.full((4, 1), 1 / vehicle.motor_rise[0]), jnp.ones((16, 1), bool))
-    state = _settle(case, state)
+    state = _settle(policy, vehicle)
     for _ in range(steps):
         case = case._replace(open=_features(case, state) > 0)
         state = state - jnp.linalg.solve(_SLOPE(case, state) - jnp.eye(STATES), _AFTER(case, state) - state)
