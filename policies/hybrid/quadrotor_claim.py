@@ -99,8 +99,8 @@ PIECE = Piece(after, guards)
 def _settle(policy: Weights, vehicle: Quadrotor) -> jax.Array:
     """Flies on from a rest at the setpoint, (35,); the mean of the later half, as some go on in circles."""
     begin, still = at_rest(vehicle), evaluate.still(1)
-    exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (begin.state, begin.action, fresh(policy, 1)))
-    loop = start(*exact, still, Depth(0, 0))
+    exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), begin)
+    loop = start(exact.state, exact.action, fresh(policy, 1), still, Depth(0, 0))
 
     def period(loop: Loop, _: None) -> tuple[Loop, jax.Array]:
         quiet = jnp.zeros((18, 1))
