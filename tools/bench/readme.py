@@ -117,7 +117,13 @@ def _asked_of_policies(name: str) -> list[str]:
     units = {row["measure"]: "" if row["unit"] == "1" else f" {row['unit']}" for row in record["rows"]}
     aims = {row["measure"]: row for row in asked["rows"] if row["asked"] and row["method"] == "Haltere"}
     methods = list(dict.fromkeys(row["method"] for row in record["rows"]))
-    shown = [measure for measure, row in aims.items() if not row["met"] or measure.endswith(HARD)]
+    shipped = next(who for who in methods if who.endswith("shipped"))
+    missed = {
+        measure
+        for measure, row in aims.items()
+        if (measure, shipped) in cells and not _meets(cells[measure, shipped], row["asked"])
+    }
+    shown = [measure for measure in aims if measure in missed or measure.endswith(HARD)]
     lines = [f"| measure | {' | '.join(methods)} | aim |", "|---|" + "---|" * (len(methods) + 1)]
     for measure in ["parameters", *shown]:
         aim = aims[measure]["asked"] if measure in aims else ""
