@@ -83,5 +83,5 @@ def test_bad_file_is_refused(tmp_path: Path, change: tuple[str, str], names: lis
 
 
 def test_unknown_population_lists_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match="raptor, wide"):
+    with pytest.raises(ConfigError, match="raptor, shaped, wide, world"):
         load_population("raptro")
