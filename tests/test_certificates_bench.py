@@ -50,6 +50,16 @@ def test_what_is_not_proved_counts_for_nothing(tmp_path: Path, monkeypatch: pyte
     assert 50 < theirs <= 100 * whole + 0.5 < 100 * np.pi / 4 + 0.5
 
 
+def test_states_in_the_floor_count_for_nothing() -> None:
+    subject = hybrid_certificates.LOW_POGOBOT
+    with jax.enable_x64(True):
+        loop = subject.loop_of(hybrid_file.read(POGOBOT, pogobot_mode), subject.numbers)
+        states, share = hybrid_certificates._sampled(subject, loop, 1e6, 0)
+    heights = subject.numbers[1] + pogobot_mode.DOMAIN.state[1] * states[:, 1]
+    assert heights.min() >= pogobot_mode.LEAST_HEIGHT_M
+    assert share == pytest.approx((1 + 0.03) / 2)
+
+
 @pytest.mark.slow
 def test_what_is_proved_counts(tmp_path: Path) -> None:
     small = hybrid_certificates.POGOBOT._replace(share=0.05)
