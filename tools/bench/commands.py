@@ -86,7 +86,7 @@ def ablation(
     record: Record = None,
     picture: Picture = None,
 ) -> None:
-    """What recurrence and size are worth: seven policies trained alike (at scale 0.1 some 25 minutes on two cores)."""
+    """What recurrence and size are worth: seven policies trained alike (at scale 0.1 some 35 minutes on two cores)."""
     use_every_core()
     from haltere.tools.bench.ablation import AblationBench
 
